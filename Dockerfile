@@ -1,0 +1,23 @@
+# One image for every part. Built in two stages: the second has the program and its libraries only.
+FROM debian:bookworm-slim AS build
+WORKDIR /src
+COPY scripts/setup scripts/setup
+RUN scripts/setup && rm -rf /var/lib/apt/lists/*
+COPY . .
+RUN cmake --preset release -DBUS_TESTS=OFF && cmake --build --preset release --target bhiv \
+    && strip build/release/bhiv
+
+FROM debian:bookworm-slim
+RUN apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+       libzmq5 libczmq4 libmsgpackc2 liblmdb0 libmicrohttpd12 libjansson4 libsodium23 libssl3 libxxhash0 libmpfr6 \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
+    && useradd --uid 10001 --no-create-home --home-dir /var/lib/bhiv --shell /usr/sbin/nologin bhiv \
+    && mkdir -p /var/lib/bhiv/broker /var/lib/bhiv/bucket /var/lib/bhiv/karma \
+    && chown -R bhiv:bhiv /var/lib/bhiv && chmod -R 0700 /var/lib/bhiv
+COPY --from=build /src/build/release/bhiv /usr/local/bin/bhiv
+USER bhiv
+ENV BHIV_DIR=/var/lib/bhiv
+WORKDIR /var/lib/bhiv
+ENTRYPOINT ["/usr/local/bin/bhiv"]
+CMD ["--help"]

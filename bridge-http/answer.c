@@ -1,0 +1,267 @@
+// answer.c - making responses.
+//
+// Everything is msgpack until the last step, so that numbers and key order are those of the bus.
+#include "answer.h"
+#include "metrics.h"
+#include "proto/transcode.h"
+#include "proto/walk.h"
+#include "runtime/clock.h"
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { RETRY_AFTER_S = 1 }; // where an error may pass and nobody said when
+
+static void
+add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    enum MHD_Result result = MHD_add_response_header(response, name, value);
+    assert(result == MHD_YES);
+}
+
+static void
+finish(bridge_request_t *self, int status, struct MHD_Response *response)
+{
+    assert(self->state == BRIDGE_REQUEST_WORKING && response != NULL);
+    add_header(response, "X-Trace-Id", self->trace_id);
+    add_header(response, "X-Content-Type-Options", "nosniff");
+    add_header(response, "Access-Control-Allow-Origin", "*");
+    add_header(response,
+               "Access-Control-Expose-Headers",
+               "X-Trace-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
+    for (size_t i = 0; i < self->header_count; i++) {
+        add_header(response, self->headers[i].name, self->headers[i].value);
+    }
+    if (self->must_close) {
+        add_header(response, "Connection", "close");
+    }
+    self->status = status;
+    self->response = response;
+    self->state = BRIDGE_REQUEST_ANSWERED;
+    self->bridge->active--;
+    bridge_metrics_count(self->bridge->metrics,
+                         self->port->id,
+                         self->route,
+                         status,
+                         clock_boot_us() - self->started_us);
+    if (self->is_suspended) {
+        self->is_suspended = false;
+        MHD_resume_connection(self->http);
+        bridge_server_kick(self->port);
+    }
+}
+
+static void
+free_text(void *text)
+{
+    text_t *self = text;
+    text_destroy(&self);
+}
+
+void
+bridge_answer_text(bridge_request_t *self, int status, const char *type, text_t **text_p)
+{
+    text_t *text = *text_p;
+    *text_p = NULL; // libmicrohttpd frees it when it was sent
+    bus_view_t content = text_view(text);
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
+        content.size, (void *) content.data, free_text, text);
+    assert(response != NULL);
+    add_header(response, "Content-Type", type);
+    add_header(response, "Cache-Control", "no-store");
+    finish(self, status, response);
+}
+
+void
+bridge_answer_static(bridge_request_t *self, const char *type, bus_view_t content)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        content.size, (void *) content.data, MHD_RESPMEM_PERSISTENT);
+    assert(response != NULL);
+    add_header(response, "Content-Type", type);
+    add_header(response, "Cache-Control", "no-cache");
+    finish(self, MHD_HTTP_OK, response);
+}
+
+void
+bridge_answer_empty(bridge_request_t *self, int status)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, (void *) "", MHD_RESPMEM_PERSISTENT);
+    finish(self, status, response);
+}
+
+void
+bridge_answer_response(bridge_request_t *self, int status, struct MHD_Response *response)
+{
+    finish(self, status, response);
+}
+
+void
+bridge_answer(bridge_request_t *self, int status, bus_view_t body)
+{
+    text_t *text = text_new();
+    transcode_to_json(body, 0, text);
+    bridge_answer_text(self, status, "application/json", &text);
+}
+
+void
+bridge_answer_header(bridge_request_t *self, const char *name, const char *format, ...)
+{
+    assert(self->header_count < BRIDGE_REQUEST_HEADERS_MAX);
+    bridge_request_header_t *header = &self->headers[self->header_count++];
+    header->name = name;
+    va_list arguments;
+    va_start(arguments, format);
+    (void) vsnprintf(header->value, sizeof(header->value), format, arguments);
+    va_end(arguments);
+}
+
+static uint32_t
+pack_extra(bus_view_t extra, pack_t *out)
+{
+    walk_t walk = walk_from(extra);
+    walk_item_t map;
+    if (extra.data == NULL || walk_next(&walk, &map) != BUS_OK || map.type != WALK_MAP) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < 2 * map.count; i++) {
+        bus_view_t value;
+        bus_err_t err = walk_skip(&walk, &value);
+        assert(err == BUS_OK);
+        pack_raw(out, value);
+    }
+    return map.count;
+}
+
+static uint32_t
+pack_karma_error(const bridge_error_frame_t *frame,
+                 const bridge_error_t *error,
+                 bus_view_t message,
+                 pack_t *out)
+{
+    char time[CLOCK_TEXT_SIZE];
+    clock_format(frame->time_us, time);
+    pack_text(out, "error");
+    pack_map(out, 2);
+    pack_pair_int(out, "code", error->status != 0 ? error->status : error_http(error->err));
+    pack_pair_str(out, "message", message);
+    pack_pair_str(out, "path", frame->path);
+    pack_pair_text(out, "timestamp", time);
+    return 3;
+}
+
+void
+bridge_answer_pack_error(const bridge_error_frame_t *frame,
+                         const bridge_error_t *error,
+                         pack_t *out)
+{
+    bus_view_t code =
+        error->code.data != NULL ? error->code : view_from_text(error_text(error->err));
+    bus_view_t message =
+        error->message.data != NULL ? error->message : view_from_text(error_meaning(error->err));
+    size_t map = pack_map_begin(out);
+    uint32_t count = 3;
+    pack_pair_text(out, "status", "error");
+    pack_pair_str(out, "error_code", code);
+    pack_pair_text(out, "trace_id", frame->trace_id);
+    if (frame->shape == BRIDGE_ERROR_KARMA) {
+        count += pack_karma_error(frame, error, message, out);
+    } else {
+        pack_pair_str(out, "message", message);
+        pack_pair_str(out, "error", code);
+        pack_pair_str(out, "detail", message);
+        count += 3;
+    }
+    if (error->details.data != NULL) {
+        pack_pair_raw(out, "details", error->details);
+        count++;
+    }
+    if (error->retry_after_s > 0) {
+        pack_pair_uint(out, "retry_after", error->retry_after_s);
+        count++;
+    }
+    count += pack_extra(error->extra, out);
+    pack_count(out, map, count);
+}
+
+void
+bridge_answer_error(bridge_request_t *self, const bridge_error_t *error)
+{
+    bridge_error_t said = *error;
+    int status = said.status != 0 ? said.status : error_http(said.err);
+    if (said.retry_after_s == 0 && error_retry(said.err) &&
+        (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)) {
+        said.retry_after_s = RETRY_AFTER_S;
+    }
+    if (said.retry_after_s > 0) {
+        bridge_answer_header(self, "Retry-After", "%u", said.retry_after_s);
+    }
+    const bridge_error_frame_t frame = {
+        .shape = self->port->id == BRIDGE_KARMA ? BRIDGE_ERROR_KARMA : BRIDGE_ERROR_COMMON,
+        .trace_id = self->trace_id,
+        .path = walk_utf8(self->path.path) ? self->path.path : VIEW_LITERAL(""),
+        .time_us = clock_wall_us()};
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    bridge_answer_pack_error(&frame, &said, body);
+    bridge_answer(self, status, pack_view(body));
+}
+
+void
+bridge_answer_refuse(bridge_request_t *self, bus_err_t err, const char *message)
+{
+    bridge_answer_error(self, &(bridge_error_t){.err = err, .message = view_from_text(message)});
+}
+
+void
+bridge_answer_problems(bridge_request_t *self, const schema_problems_t *problems)
+{
+    BUS_AUTO(pack_destroy) pack_t *details = pack_new();
+    schema_pack_problems(problems, details);
+    bridge_answer_error(self,
+                        &(bridge_error_t){.err = BUS_VALIDATION_FAILED,
+                                          .message = VIEW_LITERAL("Validation failed"),
+                                          .details = pack_view(details)});
+}
+
+void
+bridge_answer_invalid(bridge_request_t *self, const char *field, const char *problem)
+{
+    const schema_problems_t problems = {.count = 1, .at = {{.field = field, .problem = problem}}};
+    bridge_answer_problems(self, &problems);
+}
+
+static bus_view_t
+text_of(bus_view_t body, const char *key)
+{
+    bus_view_t value, text;
+    if (body.data == NULL || walk_find(body, key, &value) != BUS_OK ||
+        walk_as_str(value, &text) != BUS_OK) {
+        return VIEW_NONE;
+    }
+    return text;
+}
+
+void
+bridge_answer_from_bus(bridge_request_t *self, const client_answer_t *answer)
+{
+    bridge_error_t error = {.err = answer->err == BUS_OK ? BUS_INTERNAL : answer->err};
+    error.code = text_of(answer->body, "error_code");
+    error.message = text_of(answer->body, "message");
+    bus_view_t value;
+    uint64_t retry_after = 0;
+    if (answer->body.data != NULL) {
+        if (walk_find(answer->body, "details", &value) == BUS_OK) {
+            error.details = value;
+        }
+        if (walk_find(answer->body, "retry_after", &value) == BUS_OK &&
+            walk_as_uint(value, &retry_after) == BUS_OK && retry_after <= UINT32_MAX) {
+            error.retry_after_s = (unsigned) retry_after;
+        }
+    }
+    if (answer->err == BUS_NO_RESPONDERS || answer->err == BUS_ABORTED) {
+        error = (bridge_error_t){.err = BUS_SERVICE_UNAVAILABLE,
+                                 .message = VIEW_LITERAL("the service is not there")};
+    }
+    bridge_answer_error(self, &error);
+}

@@ -1,0 +1,287 @@
+// ask.c - asking the bus on behalf of a request.
+#include "ask.h"
+#include "link.h"
+#include "proto/limits.h"
+#include "proto/topic.h"
+#include "proto/walk.h"
+#include "runtime/clock.h"
+#include "runtime/id.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void
+forget(bridge_request_t *self)
+{
+    free(self->topic);
+    self->topic = NULL;
+    pack_destroy(&self->message);
+}
+
+static void
+stop_waiting(bridge_request_t *self)
+{
+    if (!self->is_waiting) {
+        return;
+    }
+    self->is_waiting = false;
+    if (self->next_waiting != NULL) {
+        self->next_waiting->prev_waiting = self->prev_waiting;
+    }
+    *(self->prev_waiting != NULL ? &self->prev_waiting->next_waiting : &self->bridge->waiting) =
+        self->next_waiting;
+    self->next_waiting = self->prev_waiting = NULL;
+}
+
+static void
+start_waiting(bridge_request_t *self)
+{
+    self->is_waiting = true;
+    self->prev_waiting = NULL;
+    self->next_waiting = self->bridge->waiting;
+    if (self->next_waiting != NULL) {
+        self->next_waiting->prev_waiting = self;
+    }
+    self->bridge->waiting = self;
+}
+
+// Journaled, but not decided in time: it will be.
+static void
+answer_queued(bridge_request_t *self)
+{
+    const topic_row_t *row = topic_find(view_from_text(self->topic));
+    char queue[96];
+    (void) snprintf(queue,
+                    sizeof(queue),
+                    "/%s/queue/%llu",
+                    row == NULL || row->owner[0] == '\0' ? "bucket" : row->owner,
+                    (unsigned long long) self->seq);
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 5);
+    pack_pair_text(body, "status", "accepted");
+    pack_pair_bool(body, "queued", true);
+    pack_pair_uint(body, "seq", self->seq);
+    pack_pair_text(body, "trace_id", self->trace_id);
+    pack_pair_text(body, "queue", queue);
+    forget(self);
+    bridge_answer(self, MHD_HTTP_ACCEPTED, pack_view(body));
+}
+
+static void
+succeed(bridge_request_t *self, const client_answer_t *answer)
+{
+    forget(self);
+    if (self->then != NULL) {
+        bridge_then_fn *then = self->then;
+        self->then = NULL;
+        then(self, answer);
+    } else {
+        bridge_answer(self, MHD_HTTP_OK, answer->body);
+    }
+}
+
+static void
+fail(bridge_request_t *self, const client_answer_t *answer)
+{
+    bool may_be_applied = answer->err == BUS_TIMEOUT || answer->err == BUS_ABORTED;
+    if (self->kind == BRIDGE_ASK_COMMAND && self->seq > 0 && may_be_applied) {
+        answer_queued(self);
+        return;
+    }
+    forget(self);
+    if (self->kind != BRIDGE_ASK_QUESTION && answer->err == BUS_ABORTED) {
+        bridge_answer_refuse(self, BUS_TIMEOUT, "the bridge is stopping; it may have been sent");
+        return;
+    }
+    bridge_answer_from_bus(self, answer);
+}
+
+static void
+on_answer(void *arg, const client_answer_t *answer)
+{
+    bridge_request_t *self = arg;
+    if (answer->seq > 0) {
+        self->seq = answer->seq;
+    }
+    switch (answer->event) {
+    case CLIENT_ACKED:
+        if (self->kind == BRIDGE_ASK_RECORD) {
+            self->call = 0;
+            succeed(self, answer);
+        }
+        return;
+    case CLIENT_REPLIED:
+        self->call = 0;
+        if (answer->err == BUS_OK) {
+            succeed(self, answer);
+        } else {
+            fail(self, answer);
+        }
+        return;
+    case CLIENT_FAILED:
+        self->call = 0;
+        fail(self, answer);
+        return;
+    }
+}
+
+static unsigned
+wants(bridge_ask_kind_t kind)
+{
+    switch (kind) {
+    case BRIDGE_ASK_QUESTION:
+        return CLIENT_WANT_REPLY;
+    case BRIDGE_ASK_RECORD:
+        return CLIENT_WANT_ACK;
+    case BRIDGE_ASK_COMMAND:
+    case BRIDGE_ASK_READ:
+        return CLIENT_WANT_ACK | CLIENT_WANT_REPLY;
+    }
+    return CLIENT_WANT_NOTHING;
+}
+
+static void
+send_now(bridge_request_t *self, bus_view_t body, bool with_idem)
+{
+    char idem[IDEM_SIZE_MAX + 1] = "";
+    if (with_idem) {
+        bridge_request_idem(self, idem);
+    }
+    uint64_t now_us = clock_boot_us();
+    uint64_t left_us = self->deadline_us > now_us ? self->deadline_us - now_us : 1000;
+    const client_message_t message = {
+        .topic = self->topic,
+        .body = body,
+        .id = self->message_id,
+        .trace_id = view_from_text(self->trace_id),
+        .idem = idem[0] == '\0' ? VIEW_NONE : view_from_text(idem),
+        .want = wants((bridge_ask_kind_t) self->kind),
+        .timeout_ms = (unsigned) (left_us / 1000),
+    };
+    bus_err_t err = client_send(self->bridge->client, &message, on_answer, self, &self->call);
+    if (err != BUS_OK) {
+        self->call = 0;
+        forget(self);
+        bridge_answer_refuse(self, err, NULL);
+    }
+}
+
+void
+bridge_ask(bridge_request_t *self, const bridge_ask_t *ask)
+{
+    assert(self->call == 0 && !self->is_waiting);
+    bridge_t *bridge = self->bridge;
+    bool connected = client_is_connected(bridge->client);
+    if (ask->kind == BRIDGE_ASK_QUESTION && !connected) {
+        bridge_answer_refuse(self, BUS_SERVICE_UNAVAILABLE, "the broker is not there");
+        return;
+    }
+    self->kind = ask->kind;
+    self->then = ask->then;
+    self->topic = strdup(ask->topic);
+    assert(self->topic != NULL);
+    self->seq = 0;
+    id_make(self->message_id);
+    self->deadline_us = clock_boot_us() + BRIDGE_WAIT_MS * 1000ULL;
+    if (connected) {
+        send_now(self, ask->body, ask->idem);
+        return;
+    }
+    self->message = pack_new();
+    pack_raw(self->message, ask->body);
+    self->waits_with_idem = ask->idem;
+    start_waiting(self);
+}
+
+void
+bridge_ask_cancel(bridge_request_t *self)
+{
+    stop_waiting(self);
+    if (self->call != 0) {
+        client_cancel(self->bridge->client, self->call);
+        self->call = 0;
+    }
+    forget(self);
+}
+
+void
+bridge_ask_connected(bridge_t *bridge)
+{
+    while (bridge->waiting != NULL) {
+        bridge_request_t *request = bridge->waiting;
+        stop_waiting(request);
+        send_now(request, pack_view(request->message), request->waits_with_idem);
+    }
+}
+
+void
+bridge_ask_sweep(bridge_t *bridge, uint64_t now_us)
+{
+    bridge_request_t *request = bridge->waiting;
+    while (request != NULL) {
+        bridge_request_t *next = request->next_waiting;
+        if (now_us >= request->deadline_us || bridge->is_stopping) {
+            stop_waiting(request);
+            forget(request);
+            bridge_answer_refuse(
+                request, BUS_SERVICE_UNAVAILABLE, "the broker is not there; nothing was sent");
+        }
+        request = next;
+    }
+}
+
+// --- Refusing with an audit
+// ------------------------------------------------------------------------
+
+enum { REQUESTER_SIZE_MAX = 255 };
+
+static void
+on_refusal_journaled(bridge_request_t *self, const client_answer_t *answer BUS_UNUSED)
+{
+    const bridge_ask_refusal_t *refusal = self->state_data;
+    char audit_id[32];
+    (void) snprintf(audit_id, sizeof(audit_id), "audit_%llu", (unsigned long long) self->seq);
+    BUS_AUTO(pack_destroy) pack_t *extra = pack_new();
+    pack_map(extra, refusal->says_success ? 2 : 1);
+    pack_pair_text(extra, "audit_id", audit_id);
+    if (refusal->says_success) {
+        pack_pair_bool(extra, "success", false);
+    }
+    bridge_answer_error(self,
+                        &(bridge_error_t){.err = refusal->err,
+                                          .message = view_from_text(refusal->message),
+                                          .extra = pack_view(extra)});
+}
+
+void
+bridge_ask_refuse(bridge_request_t *self, const bridge_ask_refusal_t *refusal)
+{
+    bus_view_t requester =
+        refusal->requester.data != NULL ? refusal->requester : view_from_text(self->link->address);
+    if (requester.size > REQUESTER_SIZE_MAX) {
+        requester.size = walk_utf8_size(view_from(requester.data, REQUESTER_SIZE_MAX));
+    }
+    bridge_ask_refusal_t *kept = malloc(sizeof(*kept));
+    assert(kept != NULL && self->state_data == NULL);
+    *kept = *refusal;
+    kept->requester = VIEW_NONE; // it may die with the body
+    self->state_data = kept;
+    self->state_free = free;
+
+    BUS_AUTO(pack_destroy) pack_t *details = pack_new();
+    pack_map(details, 3);
+    pack_pair_text(details, "method", self->method);
+    pack_pair_text(details, "route", self->route == NULL ? "" : self->route->path);
+    pack_pair_text(details, "address", self->link->address);
+    const schema_refused_t refused = {.requester_id = requester,
+                                      .operation = view_from_text(refusal->operation),
+                                      .error_code = view_from_text(error_text(refusal->err)),
+                                      .details = pack_view(details)};
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    schema_encode(&SCHEMA_refused, &refused, body);
+    bridge_ask(self,
+               &(bridge_ask_t){.kind = BRIDGE_ASK_RECORD,
+                               .topic = "bucket.refused",
+                               .body = pack_view(body),
+                               .then = on_refusal_journaled});
+}

@@ -1,0 +1,26 @@
+// bridge.h - the HTTP bridge: routes as table rows, JSON in, msgpack on the bus, JSON out.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *dir;     // the system's folder: owner.token is read from here
+    const char *ingress; // the broker's endpoints
+    const char *egress;
+    const char *http_bind; // address to listen on, "127.0.0.1"
+    uint64_t karma_port;   // 0: that port is off
+    uint64_t bucket_port;
+    uint64_t core_port;
+    uint64_t workflow_port;
+    uint64_t console_port;
+    bool karma_test_helpers;     // POST /v1/test/… and effective_at
+    bool allow_anonymous;        // may listen beyond loopback without credentials
+    bool dev;                    // no rate limits
+    uint64_t request_timeout_ms; // until a request's last byte is here; 0: 10,000
+} bridge_options_t;
+
+// Runs the bridge until SIGTERM or SIGINT. Prints `ready http://<address>:<port>` (the console's,
+// or the first that is on) when it listens and has found the broker, or after a second without one:
+// the bus may come later. Returns the process's exit status: 0; 69 address in use; 78 where it
+// would serve anonymously beyond loopback.
+int bridge_run(const bridge_options_t *options);

@@ -1,0 +1,272 @@
+// bucket.c - Bucket's endpoints that are more than a row: events and contexts, with the requester
+// looked at first, and what the bridge itself can say of the contract.
+#include "answer.h"
+#include "ask.h"
+#include "handler.h"
+#include "metrics.h"
+#include "params.h"
+#include "proto/limits.h"
+#include "proto/topic.h"
+#include "proto/walk.h"
+#include "shapes.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static bus_view_t
+text_at(bus_view_t map, const char *key)
+{
+    bus_view_t value, text;
+    if (map.data == NULL || walk_find(map, key, &value) != BUS_OK ||
+        walk_as_str(value, &text) != BUS_OK) {
+        return VIEW_NONE;
+    }
+    return text;
+}
+
+// --- POST /core/write-event and /workflow/write-event
+// ------------------------------------------------
+
+static bool
+may_write(const bridge_request_t *self, bus_view_t requester)
+{
+    if (strcmp(self->route->operation, "workflow_write_event") == 0) {
+        return view_is(requester, "workflow_executor");
+    }
+    return view_is(requester, "bhiv_core") || view_is(requester, "workflow_executor") ||
+           view_is(requester, "unified_action_orchestrator");
+}
+
+// core.event.<type> where that is one legal token, else core.event.other.
+static void
+event_topic(bus_view_t type, char ret_topic[TOPIC_SIZE_MAX + 1])
+{
+    size_t size = (size_t) snprintf(
+        ret_topic, TOPIC_SIZE_MAX + 1, "core.event.%.*s", (int) type.size, type.data);
+    bool fits = size <= TOPIC_SIZE_MAX && memchr(type.data, '.', type.size) == NULL &&
+                topic_is_legal(view_from(ret_topic, size), NULL);
+    if (!fits) {
+        (void) snprintf(ret_topic, TOPIC_SIZE_MAX + 1, "core.event.other");
+    }
+}
+
+// {requester_id, …event_data}: who tells it is what the envelope says, never what is inside.
+static void
+pack_event(bus_view_t requester, bus_view_t event_data, pack_t *out)
+{
+    walk_t walk = walk_from(event_data);
+    walk_item_t map;
+    bus_err_t err = walk_next(&walk, &map);
+    assert(err == BUS_OK && map.type == WALK_MAP);
+    size_t place = pack_map_begin(out);
+    pack_pair_str(out, "requester_id", requester);
+    uint32_t count = 1;
+    for (uint32_t i = 0; i < map.count; i++) {
+        walk_item_t key;
+        bus_view_t value;
+        err = walk_next(&walk, &key);
+        assert(err == BUS_OK && key.type == WALK_STR);
+        err = walk_skip(&walk, &value);
+        assert(err == BUS_OK);
+        if (view_is(key.bytes, "requester_id")) {
+            continue;
+        }
+        pack_str(out, key.bytes);
+        pack_raw(out, value);
+        count++;
+    }
+    pack_count(out, place, count);
+}
+
+// The seq and id of the event, from Bucket's reply where it gave one (a retry gets those of the
+// first), else our own.
+static void
+on_event_kept(bridge_request_t *self, const client_answer_t *answer)
+{
+    bus_view_t id = text_at(answer->body, "event_id");
+    bus_view_t value;
+    uint64_t seq = self->seq;
+    if (answer->event == CLIENT_REPLIED && walk_find(answer->body, "seq", &value) == BUS_OK) {
+        bus_err_t err = walk_as_uint(value, &seq);
+        seq = err == BUS_OK ? seq : self->seq;
+    }
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 4);
+    pack_pair_bool(body, "success", true);
+    pack_pair_text(body, "message", "Event received");
+    pack_pair_str(body, "event_id", id.data != NULL ? id : view_from_text(self->message_id));
+    pack_pair_uint(body, "seq", seq);
+    bridge_answer(self, MHD_HTTP_OK, pack_view(body));
+}
+
+void
+bridge_bucket_write_event(bridge_request_t *self)
+{
+    bus_view_t requester = text_at(self->body, "requester_id");
+    if (requester.data != NULL && !may_write(self, requester)) {
+        bridge_ask_refuse(self,
+                          &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                                  .message = "Unauthorized requester",
+                                                  .operation = self->route->operation,
+                                                  .requester = requester,
+                                                  .says_success = true});
+        return;
+    }
+    bridge_shape_write_event_t asked;
+    bridge_shape_event_data_t event;
+    if (!bridge_params_decode(self, &BRIDGE_SHAPE_write_event, self->body, &asked) ||
+        !bridge_params_decode(self, &BRIDGE_SHAPE_event_data, asked.event_data, &event)) {
+        return;
+    }
+    char topic[TOPIC_SIZE_MAX + 1];
+    event_topic(event.event_type, topic);
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_event(asked.requester_id, asked.event_data, body);
+    // What Bucket would refuse is refused now: an ack alone must mean that it will be kept.
+    if (!bridge_params_decode(self, &SCHEMA_core_event, pack_view(body), NULL)) {
+        return;
+    }
+    bool keyed = bridge_request_header(self, "Idempotency-Key").data != NULL;
+    bridge_ask(self,
+               &(bridge_ask_t){.kind = keyed ? BRIDGE_ASK_COMMAND : BRIDGE_ASK_RECORD,
+                               .topic = topic,
+                               .body = pack_view(body),
+                               .idem = true,
+                               .then = on_event_kept});
+}
+
+// --- GET /core/read-context
+// --------------------------------------------------------------------------
+
+void
+bridge_bucket_read_context(bridge_request_t *self)
+{
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    schema_context_read_t asked;
+    if (!bridge_params_read(self, body, &asked)) {
+        return;
+    }
+    if (!view_is(asked.requester_id, "bhiv_core")) {
+        bridge_ask_refuse(self,
+                          &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                                  .message = "Unauthorized requester",
+                                                  .operation = self->route->operation,
+                                                  .requester = asked.requester_id,
+                                                  .says_success = true});
+        return;
+    }
+    bridge_ask(self,
+               &(bridge_ask_t){
+                   .kind = BRIDGE_ASK_READ, .topic = self->route->topic, .body = pack_view(body)});
+}
+
+// --- GET /bucket/contract and /bucket/sla
+// ------------------------------------------------------------
+
+void
+bridge_bucket_contract(bridge_request_t *self)
+{
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 5);
+    pack_pair_text(body, "contract", "core-bucket");
+    pack_pair_text(body, "version", "1.0");
+    pack_pair_text(body, "status", "active");
+    pack_pair_text(body, "aliases", "/v1/bucket/");
+    pack_pair_text(body, "openapi", "/openapi.json");
+    bridge_answer(self, MHD_HTTP_OK, pack_view(body));
+}
+
+typedef struct {
+    const char *name;
+    double target;
+    const char *unit; // of the target
+    bool is_known;
+    double measured;
+    uint64_t samples;
+    const char *reason; // why it is not known
+} sla_row_t;
+
+static void
+pack_sla(const sla_row_t *row, pack_t *out)
+{
+    pack_text(out, row->name);
+    pack_map(out, row->is_known ? 5 : 4);
+    pack_pair_real(out, "target", row->target);
+    pack_pair_text(out, "unit", row->unit);
+    if (row->is_known) {
+        pack_pair_real(out, "measured", row->measured);
+        pack_pair_uint(out, "samples", row->samples);
+        pack_pair_bool(out, "met", row->measured >= row->target);
+    } else {
+        pack_pair_nil(out, "measured");
+        pack_pair_text(out, "reason", row->reason);
+    }
+}
+
+void
+bridge_bucket_sla(bridge_request_t *self)
+{
+    const bridge_metrics_t *metrics = self->bridge->metrics;
+    bridge_metrics_sum_t sum = bridge_metrics_sum(metrics, BRIDGE_BUCKET);
+    uint64_t events = 0;
+    double logged = bridge_metrics_within(metrics, BRIDGE_BUCKET, "write_event", 100000, &events);
+    const char *none = "no requests since this bridge started";
+    bool any = sum.requests > 0;
+    double failed = any ? (double) sum.failed / (double) sum.requests : 0.0;
+    const sla_row_t rows[] = {
+        {"availability",
+         0.999,
+         "share of requests not answered 5xx",
+         any,
+         1.0 - failed,
+         sum.requests,
+         none},
+        {"response_under_5s",
+         0.999,
+         "share of requests",
+         any,
+         1.0 - sum.slowest_share,
+         sum.requests,
+         none},
+        {"event_logging_under_100ms", 0.999, "share of events", events > 0, logged, events, none},
+        {"integrity",
+         0.9999,
+         "share of records whose checksum matched",
+         false,
+         0,
+         0,
+         "the bridge reads no records; `bhiv check` does"},
+        {"behavioural_tracking_under_500ms",
+         0.999,
+         "share of events",
+         false,
+         0,
+         0,
+         "not measured from event to karma yet"},
+        {"workflow_execution_under_1s",
+         0.999,
+         "share of executions",
+         false,
+         0,
+         0,
+         "the workflow service is not part of this version"},
+        {"audit_coverage",
+         1.0,
+         "share of audited operations",
+         false,
+         0,
+         0,
+         "the audit log is not part of this version"},
+    };
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 2);
+    pack_pair_uint(body, "window_seconds", (self->started_us - self->bridge->started_us) / 1000000);
+    pack_text(body, "sla");
+    pack_map(body, COUNT(rows));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        pack_sla(&rows[i], body);
+    }
+    bridge_answer(self, MHD_HTTP_OK, pack_view(body));
+}

@@ -1,0 +1,15 @@
+// health.h - what the bridge knows of the services and the broker: asked every second in the
+// background, so that no health answer ever waits.
+#pragma once
+#include "proto/text.h"
+#include "server.h"
+
+bridge_health_t *bridge_health_new(bridge_t *bridge);
+void bridge_health_destroy(bridge_health_t **self_p);
+
+// Asks everybody who is not being asked already: call once a second.
+void bridge_health_refresh(bridge_health_t *self);
+// Forgets what is being asked: the client is about to go.
+void bridge_health_stop(bridge_health_t *self);
+
+void bridge_health_write_metrics(const bridge_health_t *self, text_t *out);

@@ -1,0 +1,162 @@
+// broker.c - the process: a journal, a router, a loop, and an exit status that says what was wrong.
+#include "broker.h"
+#include "access.h"
+#include "journal.h"
+#include "router.h"
+#include "runtime/log.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <zmq.h>
+
+// As in sysexits.h, whose names say less.
+enum {
+    EXIT_ADDRESS_IN_USE = 69,
+    EXIT_IO = 74,
+    EXIT_LOCKED = 75,
+    EXIT_CONFIG = 78,
+};
+
+static const char *const door_names[2] = {[GATE_IN] = "bus.in", [GATE_OUT] = "bus.out"};
+
+// Fills in the addresses. False where one does not fit, or is not one that we may listen on.
+static bool
+find_places(const broker_options_t *options, gate_places_t *ret_places)
+{
+    const uint64_t ports[2] = {[GATE_IN] = options->tcp_in, [GATE_OUT] = options->tcp_out};
+    *ret_places = (gate_places_t){0};
+    bool has_tcp = options->tcp_bind != NULL && options->tcp_bind[0] != '\0' &&
+                   (options->tcp_in > 0 || options->tcp_out > 0);
+    if (has_tcp && !access_is_loopback(options->tcp_bind)) {
+        log_error(
+            "broker.config", "bind=%s why=\"tcp beyond loopback needs CURVE\"", options->tcp_bind);
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        int size = snprintf(ret_places->ipc[i],
+                            sizeof(ret_places->ipc[i]),
+                            "ipc://%s/%s",
+                            options->dir,
+                            door_names[i]);
+        // A socket's path has room for 107 bytes.
+        if (size >= (int) (sizeof("ipc://") + sizeof(((struct sockaddr_un *) 0)->sun_path) - 1)) {
+            log_error("broker.config", "dir=%s why=\"too long for a socket\"", options->dir);
+            return false;
+        }
+        if (has_tcp && ports[i] > 0) {
+            snprintf(ret_places->tcp[i],
+                     sizeof(ret_places->tcp[i]),
+                     "tcp://%s:%llu",
+                     options->tcp_bind,
+                     (unsigned long long) ports[i]);
+        }
+    }
+    return true;
+}
+
+// Opens the journal, and says what is wrong with it. Returns an exit status.
+static int
+open_journal(const broker_options_t *options, journal_t **ret_journal)
+{
+    char path[4096];
+    int size = snprintf(path, sizeof(path), "%s/broker", options->dir);
+    if (size >= (int) sizeof(path) || (mkdir(options->dir, 0700) != 0 && errno != EEXIST)) {
+        log_error("broker.dir", "dir=%s error=\"%s\"", options->dir, strerror(errno));
+        return EXIT_IO;
+    }
+    const journal_options_t journal = {
+        .path = path,
+        .size_max = options->journal_bytes,
+        .retention_bytes = options->retention_bytes,
+        .retention_ms = options->retention_ms,
+    };
+    bus_err_t err = journal_open(&journal, ret_journal);
+    if (err == BUS_OK) {
+        return 0;
+    }
+    log_error("broker.journal",
+              "path=%s error=%s why=\"%s\"",
+              path,
+              error_text(err),
+              err == BUS_CONFLICT ? "another broker has it open" : error_meaning(err));
+    return err == BUS_CONFLICT ? EXIT_LOCKED : EXIT_IO;
+}
+
+static void
+on_stop(void *arg, int signal_number)
+{
+    log_info("broker.stop", "signal=%d", signal_number);
+    router_stop(arg);
+}
+
+// The signals that are no reason to do anything.
+static void
+on_signal(void *arg BUS_UNUSED, int signal_number BUS_UNUSED)
+{
+}
+
+static void
+close_context(void **context_p)
+{
+    if (*context_p != NULL) {
+        zmq_ctx_term(*context_p); // waits for the linger of the sockets, 500 ms
+        *context_p = NULL;
+    }
+}
+
+static int
+run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, journal_t *journal)
+{
+    BUS_AUTO(close_context) void *context = zmq_ctx_new();
+    assert(context != NULL);
+    BUS_AUTO(router_destroy) router_t *router = NULL;
+    const router_options_t router_options = {
+        .loop = loop,
+        .context = context,
+        .journal = journal,
+        .places = places,
+        .pending_bytes = options->pending_bytes,
+        .is_trimming = options->retention_bytes > 0 || options->retention_ms > 0,
+    };
+    gate_problem_t problem;
+    bus_err_t err = router_new(&router_options, &router, &problem);
+    if (err != BUS_OK) {
+        log_error("broker.bind", "address=%s why=\"%s\"", problem.where, problem.why);
+        return err == BUS_CONFLICT ? EXIT_ADDRESS_IN_USE : EXIT_IO;
+    }
+    loop_on_stop(loop, on_stop, router);
+    loop_on_signal(loop, on_signal, NULL);
+    printf("ready %s\n", router_ingress(router));
+    fflush(stdout);
+    log_info("broker.ready",
+             "in=%s tcp=%s head=%llu",
+             places->ipc[GATE_IN],
+             places->tcp[GATE_IN],
+             (unsigned long long) router_head(router));
+    loop_run(loop);
+    log_info("broker.stopped", "head=%llu", (unsigned long long) router_head(router));
+    return 0;
+}
+
+int
+broker_run(const broker_options_t *options)
+{
+    gate_places_t places;
+    if (!find_places(options, &places)) {
+        return EXIT_CONFIG;
+    }
+    BUS_AUTO(loop_destroy) loop_t *loop = loop_new(); // before any thread: it blocks signals
+    BUS_AUTO(journal_destroy) journal_t *journal = NULL;
+    int status = open_journal(options, &journal);
+    if (status != 0) {
+        return status;
+    }
+    if (journal_clock_jumped(journal)) {
+        log_warning("broker.clock",
+                    "why=\"the clock is more than a day ahead of the journal's last record\"");
+    }
+    return run(options, &places, loop, journal);
+}

@@ -1,0 +1,322 @@
+// egress.c - subscriptions in, messages out.
+//
+// What libzmq 4.3.4 does in manual mode (xpub.cpp), and what follows from it:
+// - It queues what came up with, beside it, the connections of the subscriptions among it.
+//   ZMQ_SUBSCRIBE after a receive acts on the connection taken last. A message that is no
+//   subscription (only an XSUB can send one) takes the next connection from the queue too early, so
+//   every subscription behind it, until the queue is empty, would be set on a wrong connection:
+//   one peer would hear another's inbox. Those are not set. Where they are all of the peer that
+//   sent it, that is its own loss; where not, the socket is made anew and everyone subscribes
+//   again.
+// - When a connection ends, its subscriptions come once each as unsubscriptions, of no connection.
+#include "egress.h"
+#include "access.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+    READ_MAX = 1024,             // messages of one egress_read
+    REFUSED_LOG_EVERY_MS = 1000, // one line for all that was refused meanwhile
+    NO_CONNECTION = -1,
+    FDS_MAX = 65536, // descriptors whose subscriptions are counted: more than GATE_CONNECTIONS_MAX
+};
+
+struct egress {
+    void *socket;           // borrowed
+    stats_t *stats;         // borrowed
+    egress_inbox_fn *fn;    // told of each subscription to an inbox
+    void *arg;              // of fn
+    inbox_table_t *inboxes; // the live ones
+    zmq_msg_t *names;       // the topic frame of each live inbox, by its place
+    uint16_t *subscribed;   // FDS_MAX of them: subscriptions that the connection holds
+    bool is_shifted; // a message that is no subscription came, and the queue was not empty since
+    uint64_t refused_logged; // boot ms of the last line about refused subscriptions
+    uint64_t refused_told;   // how many of them the log knows of
+};
+
+egress_t *
+egress_new(stats_t *stats, egress_inbox_fn *fn, void *arg)
+{
+    egress_t *self = calloc(1, sizeof(*self));
+    assert(self != NULL);
+    self->stats = stats;
+    self->fn = fn;
+    self->arg = arg;
+    self->inboxes = inbox_table_new();
+    self->names = calloc(INBOXES_MAX, sizeof(*self->names));
+    self->subscribed = calloc(FDS_MAX, sizeof(*self->subscribed));
+    assert(self->names != NULL && self->subscribed != NULL);
+    for (int i = 0; i < INBOXES_MAX; i++) {
+        zmq_msg_init(&self->names[i]);
+    }
+    return self;
+}
+
+void
+egress_destroy(egress_t **self_p)
+{
+    egress_t *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    for (int i = 0; i < INBOXES_MAX; i++) {
+        zmq_msg_close(&self->names[i]);
+    }
+    free(self->names);
+    free(self->subscribed);
+    inbox_table_destroy(&self->inboxes);
+    free(self);
+    *self_p = NULL;
+}
+
+void
+egress_attach(egress_t *self, void *socket)
+{
+    self->socket = socket;
+}
+
+void
+egress_frame(zmq_msg_t *ret_frame, bus_view_t bytes)
+{
+    int rc = zmq_msg_init_size(ret_frame, bytes.size);
+    assert(rc == 0);
+    if (bytes.size > 0) {
+        memcpy(zmq_msg_data(ret_frame), bytes.data, bytes.size);
+    }
+}
+
+// --- Subscriptions ------------------------------------------------------------------------------
+
+static void
+set_prefix(egress_t *self, int option, bus_view_t prefix)
+{
+    int rc = zmq_setsockopt(self->socket, option, prefix.data, prefix.size);
+    assert(rc == 0);
+}
+
+static void
+set_all(egress_t *self, int option)
+{
+    for (const char *prefix = ACCESS_ALL_PREFIXES; *prefix != '\0'; prefix++) {
+        set_prefix(self, option, view_from(prefix, 1));
+    }
+}
+
+static void
+refuse_subscription(egress_t *self, bus_view_t prefix, const char *why)
+{
+    self->stats->subscriptions_refused++;
+    uint64_t now_ms = clock_boot_ms();
+    if (self->refused_logged != 0 && now_ms - self->refused_logged < REFUSED_LOG_EVERY_MS) {
+        return;
+    }
+    char text[160];
+    log_warning("broker.subscription",
+                "state=refused why=%s prefix=%s refused=%llu",
+                why,
+                log_escape(prefix, text, sizeof(text)),
+                (unsigned long long) (self->stats->subscriptions_refused - self->refused_told));
+    self->refused_logged = now_ms;
+    self->refused_told = self->stats->subscriptions_refused;
+}
+
+static void
+grant_inbox(egress_t *self, bus_view_t name, int fd)
+{
+    bus_err_t err = inbox_add(self->inboxes, name, fd);
+    if (err != BUS_OK) {
+        refuse_subscription(self, name, err == BUS_BUSY ? "inboxes_max" : "covers_another");
+        return;
+    }
+    zmq_msg_t *frame = &self->names[inbox_find(self->inboxes, name)];
+    zmq_msg_close(frame);
+    egress_frame(frame, name);
+    set_prefix(self, ZMQ_SUBSCRIBE, name);
+    self->stats->subscriptions++;
+    self->fn(self->arg, name);
+}
+
+static void
+subscribe(egress_t *self, bus_view_t prefix, int fd)
+{
+    switch (access_hear(prefix)) {
+    case ACCESS_REFUSED:
+        refuse_subscription(self, prefix, "not_allowed");
+        return;
+    case ACCESS_ALL:
+        set_all(self, ZMQ_SUBSCRIBE);
+        self->stats->subscriptions++;
+        return;
+    case ACCESS_PREFIX:
+        set_prefix(self, ZMQ_SUBSCRIBE, prefix);
+        self->stats->subscriptions++;
+        return;
+    case ACCESS_INBOX:
+        grant_inbox(self, prefix, fd);
+        return;
+    }
+}
+
+static void
+unsubscribe(egress_t *self, bus_view_t prefix, int fd)
+{
+    access_grant_t grant = access_hear(prefix);
+    if (grant == ACCESS_INBOX) {
+        inbox_remove(self->inboxes, prefix, fd);
+    }
+    if (grant == ACCESS_REFUSED || fd == NO_CONNECTION) {
+        return; // libzmq forgot what an ended connection heard
+    }
+    if (grant == ACCESS_ALL) {
+        set_all(self, ZMQ_UNSUBSCRIBE);
+    } else {
+        set_prefix(self, ZMQ_UNSUBSCRIBE, prefix);
+    }
+}
+
+// The descriptor of the connection that a message came by, or NO_CONNECTION.
+static int
+connection_of(zmq_msg_t *message)
+{
+    int fd = zmq_msg_get(message, ZMQ_SRCFD);
+    return fd < 0 ? NO_CONNECTION : fd;
+}
+
+// Ends the connection that a message came by. Its descriptor stays libzmq's, which sees the end.
+static void
+reset_connection(egress_t *self, int fd)
+{
+    if (fd != NO_CONNECTION) {
+        shutdown(fd, SHUT_RDWR);
+        self->stats->connections_reset++;
+    }
+}
+
+// Counts the connection's subscriptions. False where it holds more than it may: it is ended.
+static bool
+count_subscription(egress_t *self, int fd, bool is_added)
+{
+    if (fd < 0 || fd >= FDS_MAX) {
+        return true;
+    }
+    uint16_t *count = &self->subscribed[fd];
+    if (!is_added) {
+        *count = (uint16_t) (*count - (*count > 0));
+    } else if (*count < EGRESS_SUBSCRIPTIONS_MAX) {
+        (*count)++;
+    } else {
+        reset_connection(self, fd);
+        return false;
+    }
+    return true;
+}
+
+void
+egress_forget(egress_t *self, int fd)
+{
+    if (fd >= 0 && fd < FDS_MAX) {
+        self->subscribed[fd] = 0;
+    }
+}
+
+static void
+take_upstream(egress_t *self, zmq_msg_t *message)
+{
+    bus_view_t bytes = egress_view(message);
+    int fd = connection_of(message);
+    if (bytes.size == 0 || (bytes.data[0] != 0 && bytes.data[0] != 1) || zmq_msg_more(message)) {
+        self->stats->upstream_dropped++;
+        self->is_shifted = true;
+        reset_connection(self, fd);
+        return;
+    }
+    bus_view_t prefix = view_from(bytes.data + 1, bytes.size - 1);
+    bool is_end = bytes.data[0] == 0 && fd == NO_CONNECTION;
+    if (self->is_shifted && !is_end) {
+        reset_connection(self, fd);
+    } else if (!count_subscription(self, fd, bytes.data[0] == 1)) {
+        refuse_subscription(self, prefix, "subscriptions_max");
+    } else if (bytes.data[0] == 1) {
+        subscribe(self, prefix, fd);
+    } else {
+        unsubscribe(self, prefix, fd);
+    }
+}
+
+void
+egress_read(egress_t *self)
+{
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    for (int i = 0; i < READ_MAX; i++) {
+        if (zmq_msg_recv(&message, self->socket, ZMQ_DONTWAIT) < 0) {
+            self->is_shifted = false; // the queue is empty: connections are right again
+            break;
+        }
+        take_upstream(self, &message);
+    }
+    zmq_msg_close(&message);
+}
+
+// --- Messages out -------------------------------------------------------------------------------
+
+static void
+send_frame(void *socket, zmq_msg_t *frame, int flags)
+{
+    while (zmq_msg_send(frame, socket, flags | ZMQ_DONTWAIT) < 0) {
+        // An XPUB drops for whoever is full and never says EAGAIN.
+        assert(zmq_errno() == EINTR);
+    }
+}
+
+static void
+send_message(
+    egress_t *self, topic_class_t class_, zmq_msg_t *topic, zmq_msg_t *header, zmq_msg_t *body)
+{
+    stats_add(&self->stats->out[class_],
+              zmq_msg_size(topic) + zmq_msg_size(header) + zmq_msg_size(body));
+    send_frame(self->socket, topic, ZMQ_SNDMORE);
+    send_frame(self->socket, header, ZMQ_SNDMORE);
+    send_frame(self->socket, body, 0);
+}
+
+void
+egress_publish(
+    egress_t *self, topic_class_t class_, zmq_msg_t *topic, zmq_msg_t *header, zmq_msg_t *body)
+{
+    send_message(self, class_, topic, header, body);
+}
+
+bool
+egress_answer(egress_t *self, bus_view_t inbox, zmq_msg_t *header, zmq_msg_t *body)
+{
+    int place = inbox_find(self->inboxes, inbox);
+    if (place == INBOX_NONE) {
+        self->stats->orphans++;
+        zmq_msg_close(header);
+        zmq_msg_close(body);
+        return false;
+    }
+    zmq_msg_t topic;
+    zmq_msg_init(&topic);
+    zmq_msg_copy(&topic, &self->names[place]); // shares the bytes
+    send_message(self, TOPIC_INBOX, &topic, header, body);
+    return true;
+}
+
+bool
+egress_is_live(const egress_t *self, bus_view_t inbox)
+{
+    return inbox_find(self->inboxes, inbox) != INBOX_NONE;
+}
+
+uint32_t
+egress_inboxes(const egress_t *self)
+{
+    return inbox_count(self->inboxes);
+}

@@ -1,0 +1,42 @@
+// group.h - the body of a $bus.batch: many messages, taken whole or not at all.
+//
+// Owner: the router; its thread. Reading checks everything and stamps the headers; what was read is
+// valid until the next read and as long as the body's frame.
+#pragma once
+#include "proto/auto.h"
+#include "proto/error.h"
+#include "proto/header.h"
+#include "proto/view.h"
+#include <stdint.h>
+
+typedef struct group group_t;
+
+group_t *group_new(void);
+void group_destroy(group_t **self_p);
+
+// Which of its messages is wrong, and how.
+typedef struct {
+    uint32_t index;  // UINT32_MAX: the batch as a whole
+    const char *why; // a literal
+} group_problem_t;
+
+// Reads `body`, the array that `outer` came with. Messages without id or time get one, without a
+// source the outer's. BUS_INVALID_TOPIC where a topic is not journaled or not for peers,
+// BUS_PAYLOAD_TOO_LARGE where there are more than BATCH_COUNT_MAX, else BUS_VALIDATION_FAILED.
+BUS_CHECK bus_err_t group_read(group_t *self,
+                               bus_view_t body,
+                               const header_t *outer,
+                               group_problem_t *reterr_problem);
+
+typedef struct {
+    bus_view_t topic;
+    bus_view_t header; // stamped as journaled
+    bus_view_t body;
+    uint64_t cause_seq;
+    uint64_t cause_n;
+} group_record_t;
+
+uint32_t group_count(const group_t *self);
+// Bytes of all topics, headers and bodies.
+size_t group_bytes(const group_t *self);
+group_record_t group_record(const group_t *self, uint32_t index);

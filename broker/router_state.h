@@ -1,0 +1,105 @@
+// router_state.h - what the router's files share: ingress.c takes messages, control.c does what
+// $bus.* asks, commit.c hands batches over and answers what came back, presence.c keeps the peers,
+// refusal.c says no. Included by those and by router.c alone; one thread.
+#pragma once
+#include "answer.h"
+#include "committer.h"
+#include "consumer.h"
+#include "egress.h"
+#include "gate.h"
+#include "gather.h"
+#include "group.h"
+#include "journal.h"
+#include "peer.h"
+#include "proto/schema.h"
+#include "reader.h"
+#include "router.h"
+#include "runtime/id.h"
+#include "stats.h"
+
+typedef struct {
+    char epoch[JOURNAL_EPOCH_SIZE]; // of the journal
+    char boot[ID_TEXT_SIZE];        // of this run
+    uint64_t started_ms;            // boot clock
+    uint64_t first;                 // lowest seq kept
+    uint64_t head;                  // last seq whose answers have left
+    uint64_t at;                    // of the head
+    uint64_t bytes;                 // of records in the journal
+} router_position_t;
+
+typedef struct {
+    uint64_t count;     // refused since the last line
+    uint64_t logged_ms; // boot clock of that line; 0: none yet
+} router_refusals_t;
+
+struct router {
+    router_options_t options;
+    gate_t *gate;
+    egress_t *egress;
+    answer_t *answer;
+    gather_t *gather;
+    group_t *group;
+    peer_table_t *peers;
+    consumer_table_t *consumers;
+    committer_t *committer;
+    void *committer_socket; // borrowed from it
+    reader_t *reader;
+    void *reader_socket; // borrowed from it
+    pack_t *header;      // scratch: a header being made
+    pack_t *body;        // scratch: a body being made
+    stats_t stats;
+    router_position_t position;
+    router_refusals_t refusals;
+    uint64_t told_head;      // the head that the reader knows of
+    uint64_t commit_started; // microseconds, boot clock, of the block in commit
+    bool is_stopping;
+    bool is_trim_pending; // a trim is in some block
+};
+
+// One message taken in. Its views point into its frames.
+typedef struct {
+    zmq_msg_t frames[3]; // topic, header, body
+    bus_view_t topic;
+    bus_view_t header_bytes;
+    bus_view_t body;
+    header_t header;
+    topic_class_t class_;
+    char made_id[ID_TEXT_SIZE]; // where the peer gave none
+} message_t;
+
+// refusal.c: counts it, logs once in a while, answers where that is possible.
+typedef struct {
+    bus_err_t err;
+    const char *why;    // a literal for the log and the answer, or NULL: the error's own meaning
+    bus_view_t details; // whole msgpack, or absent
+} refusal_t;
+void refusal_send(router_t *self, const header_t *header, bool is_ack, const refusal_t *refusal);
+void refusal_tick(router_t *self);
+
+// ingress.c: reads a bounded number of messages.
+void ingress_read(router_t *self);
+// A header for republishing in self->header, valid until the next: id, time and source are filled
+// in where the peer left them out. `topic`: what was asked, of a request; else absent.
+bus_view_t ingress_stamp(router_t *self, message_t *message, bool is_journaled, bus_view_t topic);
+
+// control.c: a message on a $bus. topic. It may take the frames.
+void control_handle(router_t *self, message_t *message);
+// Whether it checks the body of this topic itself.
+bool control_checks_body(bus_view_t topic);
+// Where a consumer stands, as the reader tells.
+void control_hear_consumer(router_t *self, bus_view_t consumer, uint64_t next, uint64_t ack);
+// Once a second: acks of consumers to the journal, and retention.
+void control_tick(router_t *self);
+
+// commit.c
+void commit_flush(router_t *self); // hands the next block over, where none is in commit
+void commit_read(router_t *self);  // takes blocks back
+void commit_tell_reader(router_t *self);
+
+// presence.c
+BUS_CHECK bus_err_t presence_take(router_t *self,
+                                  const message_t *message,
+                                  const schema_hello_t *hello,
+                                  const char **reterr_why);
+void presence_leave(router_t *self, bus_view_t instance);
+void presence_tick(router_t *self);

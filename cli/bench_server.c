@@ -1,0 +1,273 @@
+// bench_server.c - the servers that are measured: started fresh for each case, in a folder of their
+// own on a real disk, and gone with it. See bench.h.
+#include "bench.h"
+
+#include "runtime/id.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { READY_MS = 10000, WORDS = 8, WORD_SIZE = CLI_PATH_SIZE + 32 };
+
+// --- The folder --------------------------------------------------------------------------------
+
+static int
+remove_one(const char *path,
+           const struct stat *about BUS_UNUSED,
+           int type BUS_UNUSED,
+           struct FTW *where BUS_UNUSED)
+{
+    (void) remove(path);
+    return 0;
+}
+
+static void
+remove_folder(const char *path)
+{
+    enum { DESCRIPTORS = 8 };
+    (void) nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+static int
+make_folder(const char *parent, char ret_path[CLI_PATH_SIZE])
+{
+    if (snprintf(ret_path, CLI_PATH_SIZE, "%s/bhiv-bench-XXXXXX", parent) >= CLI_PATH_SIZE ||
+        mkdtemp(ret_path) == NULL) {
+        return cli_fail(CLI_IO, "bench: cannot make a folder in %s: %s", parent, strerror(errno));
+    }
+    return CLI_DONE;
+}
+
+// --- Endpoints ---------------------------------------------------------------------------------
+
+// A port that was free a moment ago; 0 where there is none.
+static unsigned
+free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    unsigned port = 0;
+    if (fd >= 0 && bind(fd, (struct sockaddr *) &address, size) == 0 &&
+        getsockname(fd, (struct sockaddr *) &address, &size) == 0) {
+        port = ntohs(address.sin_port);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return port;
+}
+
+// --- The process -------------------------------------------------------------------------------
+
+typedef struct {
+    char words[WORDS][WORD_SIZE];
+    size_t count;
+} command_t;
+
+static void add_word(command_t *self, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+add_word(command_t *self, const char *format, ...)
+{
+    assert(self->count < WORDS);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(self->words[self->count++], WORD_SIZE, format, arguments);
+    va_end(arguments);
+}
+
+static void
+command_of(const cli_bench_server_t *server,
+           bool bare,
+           const unsigned ports[2],
+           command_t *ret_command)
+{
+    add_word(ret_command, "bhiv");
+    add_word(ret_command, bare ? "bench-bare" : "broker");
+    add_word(ret_command, "--dir=%s", server->dir);
+    if (bare) {
+        add_word(ret_command, "--in=%s", server->bus.ingress);
+        add_word(ret_command, "--out=%s", server->bus.egress);
+    } else if (ports[0] != 0) {
+        add_word(ret_command, "--bus-bind=127.0.0.1");
+        add_word(ret_command, "--bus-in=%u", ports[0]);
+        add_word(ret_command, "--bus-out=%u", ports[1]);
+    } else {
+        add_word(ret_command, "--bus-bind=");
+    }
+}
+
+static void
+become(const command_t *command, int out, pid_t parent)
+{
+    const char *argv[WORDS + 1] = {NULL};
+    for (size_t i = 0; i < command->count; ++i) {
+        argv[i] = command->words[i];
+    }
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent ||
+        dup2(out, STDOUT_FILENO) < 0) {
+        _exit(CLI_IO);
+    }
+    execv("/proc/self/exe", (char *const *) argv);
+    _exit(CLI_CONFIG);
+}
+
+static bool
+wait_for_ready(int out)
+{
+    struct pollfd readable = {.fd = out, .events = POLLIN};
+    char bytes[256];
+    return poll(&readable, 1, READY_MS) == 1 && read(out, bytes, sizeof bytes) > 5 &&
+           memcmp(bytes, "ready", 5) == 0;
+}
+
+static int
+launch(cli_bench_server_t *server, const command_t *command)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return cli_fail(CLI_IO, "bench: %s", strerror(errno));
+    }
+    (void) fflush(NULL); // or the child prints it a second time
+    pid_t parent = getpid();
+    server->pid = fork();
+    if (server->pid == 0) {
+        become(command, ends[1], parent);
+    }
+    close(ends[1]);
+    bool ready = server->pid > 0 && wait_for_ready(ends[0]);
+    close(ends[0]); // it says nothing more
+    return ready ? CLI_DONE : cli_fail(CLI_NO_ANSWER, "bench: %s did not start", command->words[1]);
+}
+
+int
+cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server_t *ret_server)
+{
+    cli_bench_server_t *server = ret_server;
+    *server = (cli_bench_server_t){0};
+    int status = make_folder(parent, server->dir);
+    if (status != CLI_DONE) {
+        server->dir[0] = '\0';
+        return status;
+    }
+    unsigned ports[2] = {0, 0};
+    if (tcp) {
+        ports[0] = free_port();
+        ports[1] = free_port();
+        snprintf(server->bus.ingress, sizeof server->bus.ingress, "tcp://127.0.0.1:%u", ports[0]);
+        snprintf(server->bus.egress, sizeof server->bus.egress, "tcp://127.0.0.1:%u", ports[1]);
+    } else {
+        cli_dir_t dir;
+        snprintf(dir.path, sizeof dir.path, "%s", server->dir);
+        status = cli_dir_endpoint(&dir, "bus.in", server->bus.ingress);
+        if (status == CLI_DONE) {
+            status = cli_dir_endpoint(&dir, "bus.out", server->bus.egress);
+        }
+    }
+    command_t *command = calloc(1, sizeof *command);
+    assert(command);
+    if (status == CLI_DONE) {
+        command_of(server, bare, ports, command);
+        status = launch(server, command);
+    }
+    free(command);
+    if (status != CLI_DONE) {
+        cli_bench_server_stop(server);
+    }
+    return status;
+}
+
+void
+cli_bench_server_stop(cli_bench_server_t *self)
+{
+    if (self->pid > 0) {
+        (void) kill(self->pid, SIGKILL); // it holds nothing that anybody will read
+        while (waitpid(self->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+        self->pid = 0;
+    }
+    if (self->dir[0] != '\0') {
+        remove_folder(self->dir);
+        self->dir[0] = '\0';
+    }
+}
+
+// --- The machine -------------------------------------------------------------------------------
+
+static void
+read_processor(char *ret_name, size_t size)
+{
+    snprintf(ret_name, size, "unknown processor");
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    char line[256];
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
+            line[strcspn(line, "\n")] = '\0';
+            snprintf(ret_name, size, "%s", colon + 2);
+            break;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+static const char *
+file_system_of(const char *dir)
+{
+    static const struct {
+        long magic;
+        const char *name;
+    } known[] = {{0xef53, "ext4"},
+                 {0x58465342, "xfs"},
+                 {0x9123683e, "btrfs"},
+                 {0x01021994, "tmpfs (memory: flushes cost nothing)"},
+                 {0x794c7630, "overlayfs"},
+                 {0x2fc12fc1, "zfs"},
+                 {0xf2f52010, "f2fs"}};
+    struct statfs about;
+    if (statfs(dir, &about) != 0) {
+        return "unknown";
+    }
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i) {
+        if ((long) about.f_type == known[i].magic) {
+            return known[i].name;
+        }
+    }
+    return "another file system";
+}
+
+void
+cli_bench_server_machine(const char *dir, char *ret_text, size_t size)
+{
+    char processor[128];
+    struct utsname kernel;
+    read_processor(processor, sizeof processor);
+    bool known = uname(&kernel) == 0;
+    snprintf(ret_text,
+             size,
+             "%ld x %s, %s %s, %s",
+             sysconf(_SC_NPROCESSORS_ONLN),
+             processor,
+             known ? kernel.sysname : "",
+             known ? kernel.release : "",
+             file_system_of(dir));
+}

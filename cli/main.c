@@ -1,0 +1,101 @@
+// main.c - the program `bhiv`: a table of verbs, and the page that lists them.
+#include "cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// In the order of `bhiv --help`.
+const cli_command_t *const cli_commands[] = {
+    &cli_up,      &cli_part_broker, &cli_part_bucket, &cli_part_karma, &cli_part_bridge,
+    &cli_pub,     &cli_sub,         &cli_req,         &cli_tail,       &cli_stats,
+    &cli_peers,   &cli_topics,      &cli_bench,       &cli_bench_bare, &cli_backup,
+    &cli_restore, &cli_check,       &cli_completion,  &cli_docs,       &cli_version,
+};
+const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
+
+static const char *const group_titles[] = {
+    [CLI_GROUP_RUN] = "Running",
+    [CLI_GROUP_TALK] = "Talking",
+    [CLI_GROUP_LOOK] = "Looking",
+    [CLI_GROUP_KEEP] = "Keeping",
+    [CLI_GROUP_OTHER] = "The program",
+};
+
+const cli_command_t *
+cli_command_find(const char *name)
+{
+    for (size_t i = 0; i < cli_command_count; ++i) {
+        if (strcmp(cli_commands[i]->name, name) == 0) {
+            return cli_commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void
+print_help(FILE *out)
+{
+    fputs("Usage: bhiv COMMAND [OPTION...] [ARGUMENT...]\n"
+          "A governed message bus for agents, its services, and the tools to use it.\n",
+          out);
+    for (cli_group_t group = CLI_GROUP_RUN; group < CLI_GROUP_HIDDEN; ++group) {
+        fprintf(out, "\n%s\n", group_titles[group]);
+        for (size_t i = 0; i < cli_command_count; ++i) {
+            if (cli_commands[i]->group == group) {
+                fprintf(out, "  %-11s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+            }
+        }
+    }
+    fputs("\nA first try, in three terminals:\n"
+          "  bhiv up\n"
+          "  bhiv sub 'core.event.>'\n"
+          "  bhiv pub core.event.note '{\"requester_id\":\"me\",\"text\":\"hello\"}' --ack\n"
+          "\n`bhiv COMMAND --help` says more. Every flag has a twin in the environment: --dir is\n"
+          "BHIV_DIR. BHIV_LOG_LEVEL is error, warning, info or debug.\n"
+          "\nExit status: 0 done, 1 a negative answer, 64 usage, 65 bad data, 66 not found,\n"
+          "69 nobody answers, 74 I/O, 75 try again, 77 refused, 78 configuration, 124 timeout,\n"
+          "130 interrupted.\n",
+          out);
+}
+
+// `bhiv help`, `bhiv help pub`.
+static int
+run_help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stdout);
+        return CLI_DONE;
+    }
+    const cli_command_t *command = cli_command_find(argv[1]);
+    if (command == NULL) {
+        return cli_fail(CLI_USAGE, "no command `%s`; see bhiv --help", argv[1]);
+    }
+    char help[] = "--help";
+    char *words[] = {argv[1], help, NULL};
+    return command->run(2, words);
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return CLI_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        return run_help(argc - 1, argv + 1);
+    }
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+        word = "version";
+    }
+    const cli_command_t *command = cli_command_find(word);
+    if (command == NULL) {
+        return cli_fail(CLI_USAGE, "no command `%s`; see bhiv --help", word);
+    }
+    int status = command->run(argc - 1, argv + 1);
+    if (fflush(stdout) != 0 && status == CLI_DONE) {
+        status = CLI_IO;
+    }
+    return status;
+}

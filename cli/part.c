@@ -1,0 +1,238 @@
+// part.c - `bhiv broker`, `bhiv bucket`, `bhiv karma`, `bhiv bridge`: one part in this process.
+//
+// What `bhiv up` starts as children, and containers as their command. A part finds the bus by the
+// sockets in the system's folder, which need not exist yet: start order does not matter.
+#include "bridge-http/bridge.h"
+#include "broker/broker.h"
+#include "bucket/bucket.h"
+#include "cli.h"
+#include "connect.h"
+#include "karma/karma.h"
+#include "runtime/log.h"
+#include "runtime/service.h"
+
+#include <stddef.h>
+
+// --- The broker --------------------------------------------------------------------------------
+
+#define AT(field) offsetof(broker_options_t, field)
+// clang-format off
+static const option_row_t broker_rows[] = {
+    {"dir", 'd', OPTION_TEXT, "DIR", NULL, AT(dir), 0, 0,
+     "the system's folder; default ~/.local/state/bhiv"},
+    {"bus-bind", 0, OPTION_TEXT, "ADDRESS", "127.0.0.1", AT(tcp_bind), 0, 0,
+     "address for tcp; empty: ipc alone"},
+    {"bus-in", 0, OPTION_COUNT, "PORT", "5550", AT(tcp_in), 0, 65535,
+     "tcp port that peers speak to; 0: none"},
+    {"bus-out", 0, OPTION_COUNT, "PORT", "5551", AT(tcp_out), 0, 65535,
+     "tcp port that peers hear from; 0: none"},
+    {"journal-bytes", 0, OPTION_BYTES, "BYTES", NULL, AT(journal_bytes), 0, 0,
+     "the most that the journal may hold; default 256g"},
+    {"retention-bytes", 0, OPTION_BYTES, "BYTES", NULL, AT(retention_bytes), 0, 0,
+     "lets old records go beyond this size; default: keeps all"},
+    {"retention", 0, OPTION_MS, "TIME", NULL, AT(retention_ms), 0, 0,
+     "lets records go beyond this age; default: keeps all"},
+    {"pending-bytes", 0, OPTION_BYTES, "BYTES", NULL, AT(pending_bytes), 0, 0,
+     "what may wait for the disk before BUSY; default 64m"},
+};
+// clang-format on
+#undef AT
+
+static const option_table_t broker_options = {
+    .program = "bhiv broker",
+    .arguments = "",
+    .help = "Runs the broker: takes messages in, keeps the journal, fans out. It prints "
+            "`ready <endpoint>` when peers can connect, and stops on SIGTERM.",
+    .rows = broker_rows,
+    .row_count = sizeof broker_rows / sizeof broker_rows[0],
+};
+
+static int
+run_broker(int argc, char **argv)
+{
+    broker_options_t flags = {0};
+    option_parse(&broker_options, argc, argv, &flags, NULL, NULL);
+    log_start("broker");
+    cli_dir_t dir;
+    char endpoint[CLI_ENDPOINT_SIZE];
+    int status = cli_dir_make(flags.dir, &dir);
+    if (status == CLI_DONE) {
+        status = cli_dir_endpoint(&dir, "bus.out", endpoint);
+    }
+    if (status != CLI_DONE) {
+        return status;
+    }
+    flags.dir = dir.path;
+    return broker_run(&flags);
+}
+
+const cli_command_t cli_part_broker = {
+    .name = "broker",
+    .summary = "run the broker alone",
+    .group = CLI_GROUP_RUN,
+    .options = &broker_options,
+    .run = run_broker,
+};
+
+// --- The services ------------------------------------------------------------------------------
+
+typedef struct {
+    cli_place_t place;
+    uint64_t store_bytes;
+} service_flags_t;
+
+// clang-format off
+static const option_row_t service_rows[] = {
+    CLI_PLACE_ROWS(service_flags_t, place),
+    {"store-bytes", 0, OPTION_BYTES, "BYTES", NULL, offsetof(service_flags_t, store_bytes), 0, 0,
+     "the most that the store may hold; default 64g"},
+};
+// clang-format on
+
+static int
+run_service(const service_definition_t *definition,
+            const option_table_t *table,
+            int argc,
+            char **argv)
+{
+    service_flags_t flags = {0};
+    option_parse(table, argc, argv, &flags, NULL, NULL);
+    log_start(definition->name);
+    cli_dir_t dir;
+    cli_endpoints_t bus;
+    int status = cli_dir_make(flags.place.dir, &dir);
+    if (status == CLI_DONE) {
+        status = cli_connect_part(&flags.place, &dir, &bus);
+    }
+    if (status != CLI_DONE) {
+        return status;
+    }
+    service_options_t options = {
+        .dir = dir.path,
+        .ingress = bus.ingress,
+        .egress = bus.egress,
+        .store_bytes = flags.store_bytes,
+    };
+    return service_run(definition, &options);
+}
+
+static const option_table_t bucket_options = {
+    .program = "bhiv bucket",
+    .arguments = "",
+    .help = "Runs Bucket, the custodian: keeps events, and forwards them to Karma. It prints "
+            "`ready bucket` when it has caught up with the journal, and stops on SIGTERM.",
+    .rows = service_rows,
+    .row_count = sizeof service_rows / sizeof service_rows[0],
+};
+
+static int
+run_bucket(int argc, char **argv)
+{
+    return run_service(&bucket_definition, &bucket_options, argc, argv);
+}
+
+const cli_command_t cli_part_bucket = {
+    .name = "bucket",
+    .summary = "run Bucket alone",
+    .group = CLI_GROUP_RUN,
+    .options = &bucket_options,
+    .run = run_bucket,
+};
+
+static const option_table_t karma_options = {
+    .program = "bhiv karma",
+    .arguments = "",
+    .help = "Runs Karma, the ledger: tokens, merit, roles. It prints `ready karma` when it has "
+            "caught up with the journal, and stops on SIGTERM.",
+    .rows = service_rows,
+    .row_count = sizeof service_rows / sizeof service_rows[0],
+};
+
+static int
+run_karma(int argc, char **argv)
+{
+    return run_service(&karma_definition, &karma_options, argc, argv);
+}
+
+const cli_command_t cli_part_karma = {
+    .name = "karma",
+    .summary = "run Karma alone",
+    .group = CLI_GROUP_RUN,
+    .options = &karma_options,
+    .run = run_karma,
+};
+
+// --- The bridge --------------------------------------------------------------------------------
+
+typedef struct {
+    cli_place_t place;
+    bridge_options_t bridge;
+} bridge_flags_t;
+
+#define AT(field) offsetof(bridge_flags_t, bridge.field)
+// clang-format off
+static const option_row_t bridge_rows[] = {
+    CLI_PLACE_ROWS(bridge_flags_t, place),
+    {"http-bind", 0, OPTION_TEXT, "ADDRESS", "127.0.0.1", AT(http_bind), 0, 0,
+     "address to listen on"},
+    {"karma-port", 0, OPTION_COUNT, "PORT", "8000", AT(karma_port), 0, 65535, "0: off"},
+    {"bucket-port", 0, OPTION_COUNT, "PORT", "8001", AT(bucket_port), 0, 65535, "0: off"},
+    {"core-port", 0, OPTION_COUNT, "PORT", "8002", AT(core_port), 0, 65535, "0: off"},
+    {"workflow-port", 0, OPTION_COUNT, "PORT", "8003", AT(workflow_port), 0, 65535, "0: off"},
+    {"console-port", 0, OPTION_COUNT, "PORT", "8080", AT(console_port), 0, 65535, "0: off"},
+    {"karma-test-helpers", 0, OPTION_FLAG, NULL, NULL, AT(karma_test_helpers), 0, 0,
+     "serves Karma's /v1/test/ and takes effective_at"},
+    {"allow-anonymous", 0, OPTION_FLAG, NULL, NULL, AT(allow_anonymous), 0, 0,
+     "may listen beyond loopback without credentials"},
+    {"request-timeout", 0, OPTION_MS, "TIME", "10s", AT(request_timeout_ms), 100, 600000,
+     "for a client to send a request"},
+    {"dev", 0, OPTION_FLAG, NULL, NULL, AT(dev), 0, 0, "test helpers on, no rate limits"},
+};
+// clang-format on
+#undef AT
+
+static const option_table_t bridge_options = {
+    .program = "bhiv bridge",
+    .arguments = "",
+    .help = "Runs the HTTP bridge: JSON in, messages on the bus, JSON out. It prints "
+            "`ready http://<address>:<port>` when it listens, and stops on SIGTERM.",
+    .rows = bridge_rows,
+    .row_count = sizeof bridge_rows / sizeof bridge_rows[0],
+};
+
+static int
+run_bridge(int argc, char **argv)
+{
+    bridge_flags_t flags = {0};
+    option_parse(&bridge_options, argc, argv, &flags, NULL, NULL);
+    log_start("bridge");
+    bridge_options_t *options = &flags.bridge;
+    if (!cli_address_is_loopback(options->http_bind) && !options->allow_anonymous) {
+        return cli_fail(CLI_CONFIG,
+                        "HTTP would be open to anybody on %s: keep to loopback, or set "
+                        "BHIV_ALLOW_ANONYMOUS=1",
+                        options->http_bind);
+    }
+    cli_dir_t dir;
+    cli_endpoints_t bus;
+    int status = cli_dir_make(flags.place.dir, &dir);
+    if (status == CLI_DONE) {
+        status = cli_connect_part(&flags.place, &dir, &bus);
+    }
+    if (status != CLI_DONE) {
+        return status;
+    }
+    options->dir = dir.path;
+    options->ingress = bus.ingress;
+    options->egress = bus.egress;
+    options->karma_test_helpers = options->karma_test_helpers || options->dev;
+    return bridge_run(options);
+}
+
+const cli_command_t cli_part_bridge = {
+    .name = "bridge",
+    .summary = "run the HTTP bridge alone",
+    .group = CLI_GROUP_RUN,
+    .options = &bridge_options,
+    .run = run_bridge,
+};

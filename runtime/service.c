@@ -1,0 +1,277 @@
+// service.c - a service's life: its store, its place on the bus, its end; and what `apply` may do.
+//
+// Everything runs in one thread: a page is applied, committed and answered before the next question
+// is looked at, and SIGTERM is read between two of them. So there is nothing to lock, and a stop is
+// never in the middle of anything.
+#include "service.h"
+#include "clock.h"
+#include "log.h"
+#include "proto/topic.h"
+#include "proto/walk.h"
+#include "service_self.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    ALONE_MS = 200,         // without a broker it is ready after this
+    HOUSEKEEPING_MS = 1000, // flushes when idle
+    REAP_EVERY = 10,        // of these: clears reader slots of dead processes
+    EXIT_IO = 74,
+    EXIT_LOCKED = 75,
+    EXIT_CONFIG = 78,
+};
+
+// --- Life ----------------------------------------------------------------------------------------
+
+void
+service_ready(service_t *self)
+{
+    self->is_ready = true;
+    printf("ready %s\n", self->definition->name);
+    fflush(stdout);
+    log_info("ready",
+             "cursor=%llu connected=%d",
+             (unsigned long long) self->committed.cursor - 1,
+             (int) client_is_connected(self->client));
+}
+
+void
+service_stop(service_t *self, int status)
+{
+    self->status = status;
+    loop_stop(self->loop);
+}
+
+static void
+on_alone(void *arg)
+{
+    service_t *self = arg;
+    if (!self->is_ready && !self->knows_goal) {
+        service_ready(self);
+    }
+}
+
+static void
+on_stop_signal(void *arg, int signal_number)
+{
+    service_t *self = arg;
+    log_info("stopping", "signal=%d", signal_number);
+    loop_stop(self->loop);
+}
+
+// Flushes what a power cut could take, once nothing more came for a while; so `ack` can follow.
+static void
+on_housekeeping(void *arg)
+{
+    service_t *self = arg;
+    if (self->needs_sync && !self->is_failing) {
+        self->needs_sync = false;
+        uint64_t cursor = self->committed.cursor;
+        if (store_sync(self->store) == BUS_OK) {
+            self->durable = cursor;
+        }
+    }
+    if (++self->housekeepings % REAP_EVERY == 0) {
+        int reaped = store_reap_readers(self->store);
+        if (reaped > 0) {
+            log_info("readers_reaped", "count=%d", reaped);
+        }
+    }
+    service_read_more(self); // a fetch that could not be sent; busy otherwise
+}
+
+// The topics that are fetched: each row's, unless a shorter one has them already.
+static void
+make_filters(service_t *self)
+{
+    const service_definition_t *definition = self->definition;
+    for (size_t i = 0; i < definition->apply_count; i++) {
+        bus_view_t prefix = view_from_text(definition->applies[i].prefix);
+        bool is_covered = false;
+        for (size_t j = 0; j < definition->apply_count && !is_covered; j++) {
+            bus_view_t other = view_from_text(definition->applies[j].prefix);
+            is_covered =
+                view_starts(prefix, other) && (other.size < prefix.size || j < i) && j != i;
+        }
+        if (!is_covered) {
+            assert(self->filter_count < CLIENT_FILTERS_MAX);
+            self->filters[self->filter_count++] = definition->applies[i].prefix;
+        }
+    }
+    if (definition->config != NULL) {
+        assert(self->filter_count < CLIENT_FILTERS_MAX);
+        int size = asprintf(&self->config_filter, "%s.config", definition->name);
+        assert(size > 0);
+        self->filters[self->filter_count++] = self->config_filter;
+    }
+}
+
+static size_t
+largest_message(const service_definition_t *definition)
+{
+    size_t largest = 1;
+    for (size_t i = 0; i < definition->apply_count; i++) {
+        const schema_t *schema = definition->applies[i].schema;
+        largest = schema != NULL && schema->size > largest ? schema->size : largest;
+    }
+    for (size_t i = 0; i < definition->query_count; i++) {
+        const schema_t *schema = definition->queries[i].schema;
+        largest = schema != NULL && schema->size > largest ? schema->size : largest;
+    }
+    return largest;
+}
+
+static void
+init(service_t *self, const service_definition_t *definition, const service_options_t *options)
+{
+    *self = (service_t){.definition = definition, .options = options};
+    self->start_ms = clock_boot_ms();
+    self->loop = loop_new();
+    self->message = calloc(1, largest_message(definition));
+    assert(self->message != NULL);
+    self->answer = pack_new();
+    self->details = pack_new();
+    self->body = pack_new();
+    self->value = pack_new();
+    self->effects = pack_new();
+    self->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    self->digest = EVP_MD_CTX_new();
+    assert(self->sha256 != NULL && self->digest != NULL);
+    make_filters(self);
+    service_config_make(self);
+}
+
+static void
+clear(service_t *self)
+{
+    client_destroy(&self->client);
+    if (self->definition->close != NULL && self->state != NULL) {
+        self->definition->close(&self->state);
+    }
+    service_store_close(self);
+    service_config_clear(self);
+    loop_destroy(&self->loop);
+    EVP_MD_CTX_free(self->digest);
+    EVP_MD_free(self->sha256);
+    pack_destroy(&self->answer);
+    pack_destroy(&self->details);
+    pack_destroy(&self->body);
+    pack_destroy(&self->value);
+    pack_destroy(&self->effects);
+    free(self->message);
+    free(self->config_filter);
+}
+
+static bus_err_t
+open_state(service_t *self)
+{
+    bus_err_t err = service_store_open(self);
+    if (err != BUS_OK || self->definition->open == NULL) {
+        return err;
+    }
+    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
+    err = store_begin(self->store, STORE_READ, &txn);
+    return err == BUS_OK ? self->definition->open(txn, &self->state) : err;
+}
+
+// Connects, and returns whether the endpoints make sense.
+static bool
+join(service_t *self)
+{
+    client_options_t options = {
+        .source = self->definition->source,
+        .ingress = self->options->ingress,
+        .egress = self->options->egress,
+        .service = self->definition->name,
+    };
+    self->client = client_new(self->loop, &options);
+    if (self->client == NULL) {
+        log_error("endpoint_invalid", "in=%s out=%s", options.ingress, options.egress);
+        return false;
+    }
+    client_on_welcome(self->client, service_read_on_welcome, self);
+    client_on_hello(self->client, service_outbox_on_hello, self);
+    client_on_outbox_ack(self->client, service_outbox_on_ack, self);
+    client_on_request(self->client, service_query_on_request, self);
+    return true;
+}
+
+int
+service_run(const service_definition_t *definition, const service_options_t *options)
+{
+    service_t *self = malloc(sizeof(*self));
+    assert(self != NULL);
+    init(self, definition, options);
+    bus_err_t err = open_state(self);
+    if (err != BUS_OK) {
+        log_error("store_not_open", "path=%s error=%s", self->path, error_text(err));
+        self->status = err == BUS_CONFLICT ? EXIT_LOCKED : EXIT_IO;
+    } else if (!join(self)) {
+        self->status = EXIT_CONFIG;
+    } else {
+        log_info("start",
+                 "cursor=%llu rules=%u",
+                 (unsigned long long) self->committed.cursor - 1,
+                 definition->rules_version);
+        loop_on_stop(self->loop, on_stop_signal, self);
+        (void) loop_add_timer(self->loop, ALONE_MS, 1, on_alone, self);
+        (void) loop_add_timer(self->loop, HOUSEKEEPING_MS, 0, on_housekeeping, self);
+        loop_run(self->loop);
+    }
+    int status = self->status;
+    clear(self);
+    free(self);
+    log_info("stopped", "status=%d", status);
+    return status;
+}
+
+// --- What `apply` may do -------------------------------------------------------------------------
+
+void
+service_refuse_with(service_t *self, const char *message, bus_view_t details)
+{
+    service_hand_t *hand = &self->hand;
+    hand->message = NULL;
+    if (message != NULL) {
+        snprintf(hand->text, sizeof(hand->text), "%s", message);
+        hand->text[walk_utf8_size(view_from_text(hand->text))] = '\0';
+        hand->message = hand->text;
+    }
+    hand->has_details = details.data != NULL;
+    pack_clear(self->details);
+    if (hand->has_details) {
+        pack_raw(self->details, details);
+    }
+}
+
+bus_err_t
+service_refuse(service_apply_t *apply, bus_err_t err, const char *message, bus_view_t details)
+{
+    assert(err != BUS_OK);
+    service_refuse_with(apply->service, message, details);
+    return err;
+}
+
+bus_err_t
+service_say(service_apply_t *apply, const char *topic, bus_view_t body)
+{
+    bus_view_t view = view_from_text(topic);
+    assert(topic_is_legal(view, NULL) && topic_class(view) == TOPIC_JOURNALED);
+    if (body.size > BODY_SIZE_MAX) {
+        return BUS_PAYLOAD_TOO_LARGE;
+    }
+    bus_err_t err = service_outbox_put(apply->service, apply->txn, view, body);
+    if (err != BUS_OK) {
+        apply->service->hand.store_err = err;
+    }
+    return err;
+}
+
+void
+service_tell(service_apply_t *apply, const char *topic, bus_view_t body)
+{
+    bus_view_t view = view_from_text(topic);
+    assert(topic_is_legal(view, NULL) && topic_class(view) == TOPIC_LIVE);
+    service_apply_tell(apply->service, view, body);
+}

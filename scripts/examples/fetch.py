@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""A consumer that loses nothing and does nothing twice. Needs only pyzmq and msgpack.
+
+    fetch.py CURSOR_FILE [PREFIX…]   goes on where it stopped, then waits for more; --once stops at the head
+
+It reads the journal from its cursor. Here an effect is a printed line; a real consumer keeps the cursor in
+the same transaction as its effects, and then has exactly-once processing, whatever is killed.
+"""
+
+import json
+import os
+import sys
+import uuid
+
+import msgpack
+import zmq
+
+INGRESS = os.environ.get("BHIV_INGRESS", "tcp://127.0.0.1:5550")
+EGRESS = os.environ.get("BHIV_EGRESS", "tcp://127.0.0.1:5551")
+
+words = [word for word in sys.argv[1:] if word != "--once"]
+once = "--once" in sys.argv
+if not words:
+    sys.exit(__doc__)
+cursor_file, filters = words[0], words[1:]
+cursor = {"from": 1, "epoch": None}
+if os.path.exists(cursor_file):
+    with open(cursor_file, encoding="utf-8") as file:
+        cursor = json.load(file)
+
+context = zmq.Context()
+push = context.socket(zmq.PUSH)
+push.connect(INGRESS)
+answers = context.socket(zmq.SUB)
+answers.connect(EGRESS)
+inbox = f"_inbox.fetch_py.{uuid.uuid4().hex}"
+answers.subscribe(inbox.encode())
+
+
+def next_answer(ident):
+    """The answer to `ident`, or a welcome (the broker is new: ask again), or None after 8 s."""
+    while answers.poll(8000):
+        _, header, body = answers.recv_multipart()
+        header = msgpack.unpackb(header)
+        if header.get("re") in (ident, "welcome"):
+            return header, msgpack.unpackb(body)
+    return None
+
+
+while next_answer("welcome") is None:
+    print(f"fetch.py: waiting for the broker at {EGRESS}", file=sys.stderr)
+try:
+    while True:
+        ident = str(uuid.uuid4())
+        header = {"id": ident, "source": "fetch_py", "reply_to": inbox}
+        ask = {"consumer": "fetch_py", "filters": filters, "from": cursor["from"], "max": 500,
+               "wait_ms": 0 if once else 5000}
+        push.send_multipart([b"$bus.fetch", msgpack.packb(header), msgpack.packb(ask)])
+        got = next_answer(ident)
+        if got is None or got[0]["re"] != ident:
+            continue
+        head, page = got
+        if head["status"] != "success":
+            sys.exit(f"fetch.py: {page['error_code']}: {page['message']}")
+        if cursor["epoch"] not in (None, page["epoch"]):
+            sys.exit("fetch.py: this is another journal than the one that the cursor belongs to")
+        for topic, record, body in page["records"]:
+            print(json.dumps({"seq": record["seq"], "topic": topic, "body": body}), flush=True)
+        cursor = {"from": page["next"], "epoch": page["epoch"]}
+        with open(cursor_file + ".new", "w", encoding="utf-8") as file:
+            json.dump(cursor, file)
+        os.replace(cursor_file + ".new", cursor_file)
+        if once and page["next"] > page["head"]:
+            break
+except KeyboardInterrupt:
+    pass
+context.destroy(linger=0)

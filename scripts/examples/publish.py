@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Publishes one event and waits until it is durable. Needs only pyzmq and msgpack.
+
+    publish.py [TOPIC [JSON]]        BHIV_INGRESS and BHIV_EGRESS name another bus
+
+An ack means that the event is in the journal: whatever dies next, it will be stored and applied.
+The pseq makes a repeated send harmless: the broker answers it as a duplicate.
+"""
+
+import json
+import os
+import sys
+import uuid
+
+import msgpack
+import zmq
+
+INGRESS = os.environ.get("BHIV_INGRESS", "tcp://127.0.0.1:5550")
+EGRESS = os.environ.get("BHIV_EGRESS", "tcp://127.0.0.1:5551")
+
+topic = sys.argv[1] if len(sys.argv) > 1 else "core.event.agent_result"
+event = (
+    json.loads(sys.argv[2])
+    if len(sys.argv) > 2
+    else {
+        "requester_id": "bhiv_core",
+        "event_type": "agent_result",
+        "agent_id": "edumentor_agent",
+        "user_id": "example_user",
+        "result": {"status": 200},
+    }
+)
+
+context = zmq.Context()
+push = context.socket(zmq.PUSH)
+push.connect(INGRESS)
+answers = context.socket(zmq.SUB)
+answers.connect(EGRESS)
+inbox = f"_inbox.example.{uuid.uuid4().hex}"
+answers.subscribe(inbox.encode())
+
+
+def answer():
+    if not answers.poll(5000):
+        sys.exit(f"publish.py: nobody answers at {EGRESS}")
+    _, header, body = answers.recv_multipart()
+    return msgpack.unpackb(header), msgpack.unpackb(body)
+
+
+answer()  # the welcome: from here on no answer is lost
+ident = str(uuid.uuid4())
+header = {
+    "id": ident,
+    "source": "example",
+    "reply_to": inbox,
+    "ack": True,
+    "pstream": uuid.uuid4().hex,
+    "pseq": 1,
+}
+push.send_multipart([topic.encode(), msgpack.packb(header), msgpack.packb(event)])
+head, body = answer()
+print(json.dumps({"id": ident, **body}))
+context.destroy(linger=500)
+sys.exit(0 if head["status"] == "success" else 1)

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""A service: answers requests for req.<name>.*, in any number of instances. Needs only pyzmq and msgpack.
+
+    service.py [NAME]                then:  bhiv req req.NAME.upper '{"text":"hello"}'
+
+It says hello (and a beat each second), gets each request on its inbox, with the asked topic in the header,
+and sends the answer to the asker's reply_to.
+"""
+
+import os
+import sys
+import time
+import uuid
+
+import msgpack
+import zmq
+
+INGRESS = os.environ.get("BHIV_INGRESS", "tcp://127.0.0.1:5550")
+EGRESS = os.environ.get("BHIV_EGRESS", "tcp://127.0.0.1:5551")
+
+name = sys.argv[1] if len(sys.argv) > 1 else "agent.translator"
+started = time.monotonic()
+context = zmq.Context()
+push = context.socket(zmq.PUSH)
+push.connect(INGRESS)
+heard = context.socket(zmq.SUB)
+heard.connect(EGRESS)
+instance = uuid.uuid4().hex
+inbox = f"_inbox.service_py.{instance}"
+heard.subscribe(inbox.encode())
+me = {"service": name, "instance": instance, "inbox": inbox, "version": "1", "pid": os.getpid()}
+
+
+def say(topic, header, body):
+    header = {"id": str(uuid.uuid4()), "source": "service_py", **header}
+    push.send_multipart([topic.encode(), msgpack.packb(header), msgpack.packb(body)])
+
+
+ready = False
+beat = 0.0
+try:
+    while True:
+        if ready and time.monotonic() - beat >= 1:
+            say("$bus.beat", {}, me)
+            beat = time.monotonic()
+        if not heard.poll(200):
+            continue
+        _, header, body = heard.recv_multipart()
+        header, body = msgpack.unpackb(header), msgpack.unpackb(body)
+        if header.get("re") == "welcome":
+            me["boot_ms"] = (time.monotonic() - started) * 1000
+            say("$bus.hello", {"reply_to": inbox}, me)
+        elif "topic" in header and "reply_to" in header:
+            answer = {"re": header["id"], "status": "success"}
+            if "trace_id" in header:
+                answer["trace_id"] = header["trace_id"]
+            say(header["reply_to"], answer, {"text": str(body.get("text", "")).upper(), "by": instance})
+        elif not ready:
+            ready = True  # the hello's answer
+            print(f"ready {name}", flush=True)
+except KeyboardInterrupt:
+    say("$bus.bye", {}, {"instance": instance})
+    context.destroy(linger=500)

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Prints live messages as JSON lines. Needs only pyzmq and msgpack.
+
+    subscribe.py [PREFIX…]           a ZeroMQ prefix, e.g. core.event.   (all topics where none is given)
+
+Live means: what this process is too slow for is gone. `prev` in a journaled message's header names the
+journaled message before it with the same first token; where it is not the one seen last, something was
+missed, and fetch.py gets it.
+"""
+
+import json
+import os
+import sys
+
+import msgpack
+import zmq
+
+EGRESS = os.environ.get("BHIV_EGRESS", "tcp://127.0.0.1:5551")
+
+sub = zmq.Context().socket(zmq.SUB)
+sub.connect(EGRESS)
+for prefix in sys.argv[1:] or [""]:
+    sub.subscribe(prefix.encode())
+last = {}
+try:
+    while True:
+        topic, header, body = sub.recv_multipart()
+        topic, header = topic.decode(), msgpack.unpackb(header)
+        family = topic.split(".")[0]
+        if family in last and "prev" in header and header["prev"] > last[family]:
+            print(f"subscribe.py: missed something after seq {last[family]}", file=sys.stderr)
+        if "seq" in header:
+            last[family] = header["seq"]
+        print(json.dumps({"topic": topic, "header": header, "body": msgpack.unpackb(body)}), flush=True)
+except KeyboardInterrupt:
+    pass

@@ -1,0 +1,54 @@
+"""Shared fixtures of the Python tests. BHIV names the program under test."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.system import System  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--docker", action="store_true", help="run the tests that need a Docker engine")
+    parser.addoption("--long", action="store_true", help="run the fault tests in their full length")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """The tests of docker/ are asked for by name, so that they are never silently skipped."""
+    if "docker" in collection_path.parts and not config.getoption("--docker"):
+        return True
+    return None
+
+
+def program():
+    """The bhiv to test: $BHIV, else the newest of the usual build folders."""
+    if "BHIV" in os.environ:
+        return os.environ["BHIV"]
+    built = [ROOT / "build" / name / "bhiv" for name in ("release", "dev", "asan")]
+    built = [path for path in built if path.exists()]
+    if not built:
+        pytest.exit("no bhiv is built: run scripts/test, or set BHIV", 2)
+    return str(max(built, key=lambda path: path.stat().st_mtime))
+
+
+@pytest.fixture(scope="session")
+def bhiv():
+    return program()
+
+
+@pytest.fixture
+def system(bhiv, tmp_path):
+    """A whole running system, fresh, stopped after the test."""
+    with System(bhiv, tmp_path / "d") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_system(bhiv, tmp_path_factory):
+    """The same for a module whose tests do not disturb each other."""
+    with System(bhiv, tmp_path_factory.mktemp("s") / "d") as running:
+        yield running

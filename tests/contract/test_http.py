@@ -1,0 +1,535 @@
+"""The HTTP contract on the real system: every operation, every error shape, every refusal.
+
+Framing and slow clients are in test_http_framing.py, streams in test_http_stream.py.
+"""
+
+import json
+import re
+import uuid
+
+import pytest
+import requests
+from support.peer import Peer
+from support.system import System, eventually
+
+PORTS = ("karma", "bucket", "core", "workflow", "console")
+EVENT = {"requester_id": "bhiv_core", "event_data": {"event_type": "agent_result", "agent_id": "a1"}}
+LIFE = {"type": "life_event", "data": {"user_id": "http_user", "action": "completing_lessons", "role": "learner"}}
+HEX = re.compile(r"[0-9a-f]{32}")
+
+# What exercises each operation: method, path, JSON body, status without any credential.
+EVERYWHERE = {
+    "health": ("GET", "/health", None, 200),
+    "healthz": ("GET", "/healthz", None, 200),
+    "readyz": ("GET", "/readyz", None, {"core": 503, "workflow": 503}),
+    "metrics": ("GET", "/metrics", None, 200),
+    "openapi": ("GET", "/openapi.json", None, 200),
+    "status": ("GET", "/status", None, 200),
+}
+INDEX = {"index": ("GET", "/", None, 200)}
+OPERATIONS = {
+    "karma": {
+        **EVERYWHERE,
+        **INDEX,
+        "karma_event": ("POST", "/v1/event/", LIFE, 200),
+        "karma_profile": ("GET", "/api/v1/karma/http_user", None, 200),
+        "karma_replay": ("GET", "/api/v1/karma/http_user/replay", None, 200),
+        "karma_policy": ("GET", "/policy/", None, 200),
+        "karma_queue": ("GET", "/karma/queue/1", None, 200),
+        "test_create_user": ("POST", "/v1/test/create-user", {"user_id": "made"}, 200),
+        "test_delete_user": ("DELETE", "/v1/test/delete-user/made", None, 200),
+        "test_fix_timestamps": ("POST", "/v1/test/fix-timestamps", None, 200),
+    },
+    "bucket": {
+        **EVERYWHERE,
+        **INDEX,
+        "write_event": ("POST", "/core/write-event", EVENT, 200),
+        "workflow_write_event": (
+            "POST", "/workflow/write-event", {**EVENT, "requester_id": "workflow_executor"}, 200),
+        "events": ("GET", "/core/events?limit=5", None, 200),
+        "stats": ("GET", "/core/stats", None, 200),
+        "read_context": ("GET", "/core/read-context?agent_id=a1&requester_id=bhiv_core", None, 200),
+        "karma_forwarding": ("PUT", "/core/karma-forwarding", {"enabled": True}, 401),
+        "bucket_queue": ("GET", "/bucket/queue/1", None, 200),
+        "contract": ("GET", "/bucket/contract", None, 200),
+        "sla": ("GET", "/bucket/sla", None, 200),
+    },
+    "core": {**EVERYWHERE, **INDEX},
+    "workflow": {**EVERYWHERE, **INDEX},
+    "console": {
+        **EVERYWHERE,
+        "console": ("GET", "/", None, 200),
+        "console_script": ("GET", "/console.js", None, 200),
+        "console_style": ("GET", "/console.css", None, 200),
+        "events_stream": ("GET", "/events/stream", None, 200),
+        "bus_publish": ("POST", "/bus/publish", {"topic": "agent.note", "data": {}}, 200),
+        "bus_events": ("GET", "/bus/events", None, 200),
+        "bus_stats": ("GET", "/bus/stats", None, 200),
+        "bus_peers": ("GET", "/bus/peers", None, 200),
+        "bus_topics": ("GET", "/bus/topics", None, 200),
+    },
+}
+CASES = [(port, name) for port, rows in OPERATIONS.items() for name in rows]
+
+
+def call(system, port, method, path, body=None, **options):
+    return requests.request(method, system.url(port, path), json=body, timeout=10, **options)
+
+
+def write(system, body=None, **options):
+    return call(system, "bucket", "POST", "/core/write-event", body or EVENT, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fixture_settled(shared_system):
+    """The user that the table reads is there, and so are both services."""
+    for port in ("bucket", "karma"):
+        eventually(lambda port=port: call(shared_system, port, "GET", "/readyz").status_code == 200, what=port)
+    assert call(shared_system, "karma", "POST", "/v1/event/", LIFE).status_code == 200
+
+
+# --- Every row of the table ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_every_operation_of_the_document_is_exercised_here(shared_system, port):
+    document = call(shared_system, port, "GET", "/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    served = {row["operationId"] for path in document["paths"].values() for row in path.values()}
+    assert served == set(OPERATIONS[port])
+
+
+@pytest.mark.parametrize("port,name", CASES)
+def test_an_operation_answers_as_the_table_says(shared_system, port, name):
+    method, path, body, status = OPERATIONS[port][name]
+    expected = status if isinstance(status, int) else status.get(port, 200)
+    with call(shared_system, port, method, path, body, stream=True) as answer:
+        assert answer.status_code == expected, answer.text
+        assert answer.headers["X-Trace-Id"]
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("port,name", CASES)
+def test_a_trailing_slash_never_matters(shared_system, port, name):
+    method, path, _, _ = OPERATIONS[port][name]
+    bare, _, query = path.partition("?")
+    other = bare.rstrip("/") if bare.endswith("/") and bare != "/" else bare + "/"
+    answer = call(shared_system, port, "OPTIONS", other + ("?" + query if query else ""))
+    assert answer.status_code == 204
+    assert method in answer.headers["Allow"].split(", ")
+    assert method in answer.headers["Access-Control-Allow-Methods"].split(", ")
+
+
+@pytest.mark.parametrize("port,name", CASES)
+def test_a_wrong_method_is_405_with_allow_and_an_unknown_path_404(shared_system, port, name):
+    method, path, _, _ = OPERATIONS[port][name]
+    wrong = call(shared_system, port, "PATCH", path)
+    assert wrong.status_code == 405 and wrong.json()["error_code"] == "METHOD_NOT_ALLOWED"
+    assert method in wrong.headers["Allow"].split(", ")
+    missing = call(shared_system, port, method, "/nothing" + path)
+    assert missing.status_code == 404 and missing.json()["error_code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_head_is_get_without_a_body(shared_system, port):
+    answer = call(shared_system, port, "HEAD", "/health")
+    assert answer.status_code == 200 and answer.content == b""
+    assert int(answer.headers["Content-Length"]) > 0
+
+
+# --- Traces --------------------------------------------------------------------------------------
+
+
+def test_the_bodys_trace_id_wins_over_the_headers(shared_system):
+    parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    headers = {"X-Trace-Id": "from-header", "traceparent": parent}
+    in_body = write(shared_system, {**EVENT, "trace_id": "from-body"}, headers=headers)
+    assert in_body.headers["X-Trace-Id"] == "from-body"
+    assert write(shared_system, headers=headers).headers["X-Trace-Id"] == "from-header"
+    assert write(shared_system, headers={"traceparent": parent}).headers["X-Trace-Id"] == "ab" * 16
+    assert HEX.fullmatch(write(shared_system).headers["X-Trace-Id"])
+
+
+def test_an_illegal_trace_id_is_replaced(shared_system):
+    for bad in ('has"quote', "x" * 129, "has space"):
+        answer = call(shared_system, "bucket", "GET", "/healthz", headers={"X-Trace-Id": bad})
+        assert HEX.fullmatch(answer.headers["X-Trace-Id"])
+
+
+def test_a_trace_id_reaches_the_journal_and_the_stored_event(shared_system):
+    trace = uuid.uuid4().hex
+    seq = write(shared_system, headers={"X-Trace-Id": trace}).json()["seq"]
+    page = call(shared_system, "console", "GET", f"/bus/events?from={seq}&limit=1").json()
+    assert page["events"][0]["trace_id"] == trace
+    stored = eventually(lambda: call(shared_system, "bucket", "GET", f"/core/events?trace_id={trace}").json()["events"])
+    assert [event["seq"] for event in stored] == [seq] and stored[0]["trace_id"] == trace
+
+
+# --- Errors --------------------------------------------------------------------------------------
+
+
+def test_bucket_errors_have_the_common_shape(shared_system):
+    answer = write(shared_system, {"requester_id": "bhiv_core"})
+    body = answer.json()
+    assert answer.status_code == 422
+    assert body["status"] == "error" and body["error_code"] == body["error"] == "VALIDATION_FAILED"
+    assert body["detail"] == body["message"] == "Validation failed"
+    assert body["details"] == [{"field": "event_data", "problem": "is required"}]
+    assert body["trace_id"] == answer.headers["X-Trace-Id"]
+
+
+def test_karma_errors_have_karmas_shape(shared_system):
+    answer = call(shared_system, "karma", "GET", "/api/v1/karma/nobody")
+    body = answer.json()
+    assert answer.status_code == 404
+    assert body["status"] == "error" and body["error_code"] == "USER_NOT_FOUND"
+    assert body["error"] == {"code": 404, "message": "User not found"}
+    assert body["path"] == "/api/v1/karma/nobody" and body["timestamp"].endswith("Z")
+    assert body["trace_id"] == answer.headers["X-Trace-Id"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "", '{"a":1,"a":2}', '{"a":NaN}', '{"a":"\\ud800"}', '{"a":1e400}', '{"a":9223372036854775808}',
+     "[" * 30 + "]" * 30, '{"a":1} x'],
+)
+def test_json_that_is_not_taken_is_400_and_nothing_at_all_is_422(shared_system, text):
+    answer = requests.post(shared_system.url("bucket", "/core/write-event"), data=text.encode(), timeout=10)
+    if text == "":
+        assert answer.status_code == 422
+        assert [row["field"] for row in answer.json()["details"]] == ["requester_id", "event_data"]
+    else:
+        assert answer.status_code == 400 and answer.json()["error_code"] == "MALFORMED_JSON"
+
+
+def test_a_body_that_is_no_object_is_422(shared_system):
+    answer = requests.post(shared_system.url("karma", "/v1/event/"), data=b"[]", timeout=10)
+    assert answer.status_code == 422 and answer.json()["error_code"] == "VALIDATION_FAILED"
+
+
+def test_query_parameters_are_checked(shared_system):
+    def problems(query):
+        answer = call(shared_system, "bucket", "GET", "/core/events?" + query)
+        assert answer.status_code == 422, query
+        return {row["field"] for row in answer.json()["details"]}
+
+    assert problems("limit=0") == problems("limit=1001") == problems("limit=x") == {"limit"}
+    assert problems("limit=5&limit=6") == {"limit"}
+    assert problems("agent_id=%01") == problems("agent_id=%ff") == problems("agent_id=") == {"agent_id"}
+    assert call(shared_system, "bucket", "GET", "/core/events?unknown=1").status_code == 200
+
+
+def test_a_segment_keeps_its_encoded_slash(shared_system):
+    user = {"type": "life_event", "data": {"user_id": "a/b ü", "action": "cheat", "role": "learner"}}
+    assert call(shared_system, "karma", "POST", "/v1/event", user).status_code == 200
+    profile = call(shared_system, "karma", "GET", "/api/v1/karma/a%2Fb%20%C3%BC")
+    assert profile.status_code == 200 and profile.json()["user_id"] == "a/b ü"
+
+
+# --- Writing events ------------------------------------------------------------------------------
+
+
+def test_a_written_event_is_durable_then_stored_flat(shared_system):
+    data = {"event_type": "rl_outcome", "agent_id": "flat", "requester_id": "somebody else", "reward": 1.0}
+    answer = write(shared_system, {"requester_id": "bhiv_core", "event_data": data}).json()
+    assert answer["success"] is True and answer["message"] == "Event received"
+    find = lambda: call(shared_system, "bucket", "GET", f"/core/events?after_seq={answer['seq'] - 1}&agent_id=flat")
+    event = eventually(lambda: find().json()["events"])[0]
+    assert event["event_id"] == answer["event_id"] and event["seq"] == answer["seq"]
+    assert event["requester_id"] == "bhiv_core" and event["reward"] == 1.0
+    assert isinstance(event["reward"], float)
+
+
+@pytest.mark.parametrize("kind,topic", [
+    ("agent_result", "core.event.agent_result"), ("with space", "core.event.other"),
+    ("a.b", "core.event.other"), ("x" * 244, "core.event." + "x" * 244), ("x" * 245, "core.event.other"),
+    ("ünï", "core.event.other"),
+])
+def test_the_topic_follows_the_type_where_that_is_one_token(shared_system, kind, topic):
+    seq = write(shared_system, {"requester_id": "bhiv_core", "event_data": {"event_type": kind}}).json()["seq"]
+    record = call(shared_system, "console", "GET", f"/bus/events?from={seq}&limit=1").json()["events"][0]
+    assert record["topic"] == topic and record["data"]["event_type"] == kind
+
+
+@pytest.mark.parametrize("path,requester", [
+    ("/core/write-event", "mallory"), ("/workflow/write-event", "bhiv_core"),
+])
+def test_a_stranger_may_not_write_and_the_attempt_is_journaled(shared_system, path, requester):
+    answer = call(shared_system, "bucket", "POST", path, {**EVENT, "requester_id": requester})
+    body = answer.json()
+    assert answer.status_code == 403 and body["error_code"] == "UNAUTHORIZED_ACCESS"
+    assert body["success"] is False and body["message"] == "Unauthorized requester"
+    seq = int(body["audit_id"].removeprefix("audit_"))
+    record = call(shared_system, "console", "GET", f"/bus/events?from={seq}&limit=1").json()["events"][0]
+    assert record["topic"] == "bucket.refused" and record["data"]["requester_id"] == requester
+
+
+def test_only_core_may_read_a_context(shared_system):
+    refused = call(shared_system, "bucket", "GET", "/core/read-context?agent_id=a1&requester_id=karma")
+    assert refused.status_code == 403 and "audit_id" in refused.json()
+    missing = call(shared_system, "bucket", "GET", "/core/read-context?agent_id=a1")
+    assert missing.status_code == 422
+    unknown = call(shared_system, "bucket", "GET", "/core/read-context?agent_id=none&requester_id=bhiv_core")
+    assert unknown.json() == {"success": True, "context": None}
+
+
+def test_workflow_executor_writes_and_reads_nothing(shared_system):
+    headers = {"X-Requester-Id": "workflow_executor"}
+    for port, path in (("karma", "/api/v1/karma/http_user"), ("karma", "/policy"), ("bucket", "/core/events")):
+        assert call(shared_system, port, "GET", path, headers=headers).status_code == 403, path
+    assert call(shared_system, "karma", "GET", "/policy?requester_id=workflow_executor").status_code == 403
+    assert call(shared_system, "karma", "POST", "/v1/event/", LIFE, headers=headers).status_code == 200
+    assert call(shared_system, "bucket", "GET", "/core/events?requester_id=workflow_executor").status_code == 200
+
+
+@pytest.mark.parametrize("data,field", [
+    ({}, "event_type"), ({"event_type": 5}, "event_type"), ({"event_type": ""}, "event_type"),
+    ({"event_type": "x" * 256}, "event_type"),
+])
+def test_an_event_that_bucket_would_not_keep_is_refused_at_the_door(shared_system, data, field):
+    answer = write(shared_system, {"requester_id": "bhiv_core", "event_data": data})
+    assert answer.status_code == 422 and [row["field"] for row in answer.json()["details"]] == [field]
+
+
+def test_the_rest_of_an_event_is_free(shared_system):
+    data = {"event_type": "free", "agent_id": 42, "trace_id": ["x"], "user_id": None, "marker": uuid.uuid4().hex}
+    seq = write(shared_system, {"requester_id": "bhiv_core", "event_data": data}).json()["seq"]
+    find = lambda: call(shared_system, "bucket", "GET", f"/core/events?after_seq={seq - 1}&event_type=free")
+    event = eventually(lambda: find().json()["events"])[0]
+    assert event["agent_id"] == 42 and event["marker"] == data["marker"]
+
+
+# --- Idempotency ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("port,path,body", [
+    ("bucket", "/core/write-event", EVENT), ("karma", "/v1/event/", LIFE),
+])
+def test_the_same_key_gets_the_first_answer_and_another_body_422(shared_system, port, path, body):
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    first = call(shared_system, port, "POST", path, body, headers=headers)
+    again = call(shared_system, port, "POST", path, body, headers=headers)
+    assert first.status_code == again.status_code == 200
+    without_time = lambda answer: {key: value for key, value in answer.json().items() if key != "timestamp"}
+    assert without_time(first) == without_time(again)
+    changed = json.loads(json.dumps(body).replace("agent_result", "other").replace("learner", "guru"))
+    other = call(shared_system, port, "POST", path, changed, headers=headers)
+    assert other.status_code == 422 and other.json()["error_code"] == "IDEMPOTENCY_KEY_REUSED"
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+def test_a_bad_idempotency_key_is_422(shared_system, key):
+    answer = write(shared_system, headers={"Idempotency-Key": key})
+    assert answer.status_code == 422 and answer.json()["details"][0]["field"] == "Idempotency-Key"
+
+
+# --- Karma ---------------------------------------------------------------------------------------
+
+
+def test_a_life_event_moves_karma_and_says_where_it_went(shared_system):
+    user = uuid.uuid4().hex
+    event = {"type": "life_event", "timestamp": "2026-01-30T12:00:00+05:30", "source": "test",
+             "data": {"user_id": user, "action": "completing_lessons", "role": "user", "context": {"a": [1]}}}
+    answer = call(shared_system, "karma", "POST", "/v1/event/", event).json()
+    assert answer["status"] == "success" and answer["event_type"] == "life_event"
+    assert answer["message"] == "Life event logged successfully"
+    assert answer["timestamp"] == "2026-01-30T06:30:00.000000Z"
+    assert answer["routing_info"] == {"internal_endpoint": "/v1/karma/log-action", "mapped_from": "life_event"}
+    assert answer["data"]["merit_score"] == 5.0
+    profile = call(shared_system, "karma", "GET", f"/api/v1/karma/{user}").json()
+    assert profile["balances"]["DharmaPoints"] == 5.0
+    assert call(shared_system, "karma", "GET", f"/api/v1/karma/{user}/replay").json()["matches"] is True
+
+
+@pytest.mark.parametrize("body,status,message", [
+    ({"type": "foo", "data": {}}, 400, "Invalid event type: foo. Valid types: life_event, atonement, appeal, "
+     "death_event, stats_request"),
+    ({"type": "life_event", "data": {"user_id": "u"}}, 400, "life_event requires user_id, action, and role in data"),
+    ({"type": "life_event", "data": {"user_id": "u", "action": "juggling", "role": "learner"}}, 400, "Invalid action."),
+    ({"type": "life_event"}, 422, "Validation failed"),
+    ({"type": 1, "data": {}}, 422, "Validation failed"),
+    ({**LIFE, "timestamp": "yesterday"}, 422, "Validation failed"),
+    ({"type": "life_event", "data": {**LIFE["data"], "context": 5}}, 422, "Validation failed"),
+    ({"type": "appeal", "data": {}}, 503, "not offered by this version"),
+])
+def test_karma_refuses_with_the_originals_words(shared_system, body, status, message):
+    answer = call(shared_system, "karma", "POST", "/v1/event/", body)
+    assert answer.status_code == status and answer.json()["error"] == {"code": status, "message": message}
+
+
+def test_test_users_are_made_once_and_removed(shared_system):
+    user = {"user_id": uuid.uuid4().hex, "role": "seva"}
+    made = {"success": True, **user, "message": "Test user created successfully"}
+    assert call(shared_system, "karma", "POST", "/v1/test/create-user", user).json() == made
+    assert call(shared_system, "karma", "POST", "/v1/test/create-user", {**user, "role": "guru"}).json() == made
+    path = f"/v1/test/delete-user/{user['user_id']}"
+    assert call(shared_system, "karma", "DELETE", path).json() == {"success": True, "deleted_count": 1}
+    assert call(shared_system, "karma", "DELETE", path).json() == {"success": False, "deleted_count": 0}
+    fixed = call(shared_system, "karma", "POST", "/v1/test/fix-timestamps").json()
+    assert fixed == {"success": True, "fixed_count": 0, "message": "Fixed 0 users"}
+
+
+# --- Owner operations ----------------------------------------------------------------------------
+
+
+def test_the_toggle_is_the_owners(shared_system):
+    def toggle(enabled, token=None, path="/core/karma-forwarding"):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return call(shared_system, "bucket", "PUT", path, {"enabled": enabled}, headers=headers)
+
+    assert toggle(False).status_code == 401 and "Bearer" in toggle(False).headers["WWW-Authenticate"]
+    wrong = toggle(False, "0" * 64)
+    assert wrong.status_code == 403 and "audit_id" in wrong.json()
+    for enabled in (False, True):
+        answer = toggle(enabled, shared_system.owner_token)
+        assert answer.status_code == 200 and answer.json() == {"enabled": enabled}
+        stats = call(shared_system, "bucket", "GET", "/core/stats").json()
+        assert stats["karma_forwarding"]["enabled"] is enabled
+
+
+def test_what_is_the_owners_may_not_be_published_past_it(shared_system):
+    body = {"topic": "bucket.forwarding.set", "data": {"enabled": False}}
+    assert call(shared_system, "console", "POST", "/bus/publish", body).status_code == 401
+
+
+# --- Health --------------------------------------------------------------------------------------
+
+
+def test_health_has_its_own_block_on_every_port(shared_system):
+    health = {port: call(shared_system, port, "GET", "/health").json() for port in PORTS}
+    for port in PORTS:
+        assert {"status", "service", "version", "uptime_seconds", "broker"} <= set(health[port])
+        assert health[port]["broker"]["connected"] is True
+    assert health["bucket"]["status"] == health["karma"]["status"] == health["console"]["status"] == "healthy"
+    assert health["core"]["status"] == "unhealthy"  # honest: it is not there
+    assert {"core_integration", "prana_telemetry", "governance", "storage"} <= set(health["bucket"])
+    assert set(health["bucket"]["core_integration"]) == {"status", "events_received", "agents_tracked"}
+    assert call(shared_system, "workflow", "GET", "/healthz").json() == {
+        "status": "ok", "service": "workflow-executor"}
+
+
+def test_status_names_five_services_and_their_links(shared_system):
+    status = call(shared_system, "core", "GET", "/status").json()
+    assert set(status["services"]) == {"core", "bucket", "karma", "workflow", "grace"}
+    links = {(row["from"], row["to"]): row["status"] for row in status["links"]}
+    assert links["bucket", "karma"] == "active" and links["core", "bucket"] == "down"
+
+
+def test_metrics_are_prometheus_text_by_route(shared_system):
+    text = call(shared_system, "console", "GET", "/metrics").text
+    assert re.search(r'bhiv_http_requests_total\{port="bucket",method="POST",route="/core/write-event",'
+                     r'status="200"\} \d+', text)
+    assert "http_user" not in text  # a pattern, never a path
+    for line in text.splitlines():
+        assert line.startswith("#") or re.fullmatch(r'[a-z_]+(\{[^}]*(\{[a-z_]+\}[^}]*)*\})? \S+', line), line
+
+
+def test_the_versioned_aliases_answer_the_same(shared_system):
+    for path in ("/bucket/contract", "/bucket/queue/1"):
+        plain = call(shared_system, "bucket", "GET", path)
+        assert call(shared_system, "bucket", "GET", "/v1" + path).json() == plain.json()
+    assert call(shared_system, "karma", "GET", "/v1/bucket/contract").status_code == 404
+
+
+# --- The console's port --------------------------------------------------------------------------
+
+
+def test_publishing_answers_its_place_in_the_journal(shared_system):
+    body = {"topic": "agent.note", "data": {"x": [1, 2.0]}, "trace_id": "t-publish"}
+    answer = call(shared_system, "console", "POST", "/bus/publish", body).json()
+    assert answer["status"] == "success" and answer["trace_id"] == "t-publish" and answer["seq"] > 0
+    page = call(shared_system, "console", "GET", f"/bus/events?from={answer['seq']}&topic=agent.*&limit=1").json()
+    assert page["events"][0]["id"] == answer["id"] and page["events"][0]["data"] == {"x": [1, 2.0]}
+    live = call(shared_system, "console", "POST", "/bus/publish", {"topic": "some.thing", "data": {}}).json()
+    assert live["seq"] == 0
+
+
+@pytest.mark.parametrize("topic", ["req.bucket.stats", "$bus.stats", "_inbox.a.b", "a..b", "a b", "a."])
+def test_only_application_topics_are_published(shared_system, topic):
+    answer = call(shared_system, "console", "POST", "/bus/publish", {"topic": topic, "data": {}})
+    assert answer.status_code == 400 and answer.json()["error_code"] == "INVALID_TOPIC"
+
+
+def test_pages_of_the_journal_join_without_a_gap(shared_system):
+    whole = call(shared_system, "console", "GET", "/bus/events?limit=1000").json()
+    seqs, at = [], 0
+    while True:
+        page = call(shared_system, "console", "GET", f"/bus/events?from={at}&limit=3").json()
+        seqs += [event["seq"] for event in page["events"]]
+        at = page["next"]
+        if at > page["head"]:
+            break
+    assert seqs[: whole["count"]] == [event["seq"] for event in whole["events"]]
+    ahead = call(shared_system, "console", "GET", "/bus/events?from=999999999")
+    assert ahead.status_code == 409 and ahead.json()["error_code"] == "AHEAD"
+
+
+def test_the_page_allows_nothing_from_elsewhere(shared_system):
+    page = call(shared_system, "console", "GET", "/")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "<script>" not in page.text and "style=" not in page.text
+    for path in re.findall(r'(?:href|src)="(/[^"]*)"', page.text):
+        assert call(shared_system, "console", "GET", path).status_code == 200, path
+
+
+# --- Without the others --------------------------------------------------------------------------
+
+
+def test_an_open_bus_without_dev_has_limits_and_no_test_helpers(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=()) as system:
+        refused = call(system, "karma", "POST", "/v1/test/create-user", {"user_id": "u"})
+        assert refused.status_code == 403 and refused.json()["error_code"] == "FORBIDDEN"
+        simulated = {**LIFE, "data": {**LIFE["data"], "effective_at": "2030-01-01T00:00:00Z"}}
+        assert call(system, "karma", "POST", "/v1/event/", simulated).status_code == 403
+        answer = call(system, "bucket", "GET", "/core/events")
+        assert answer.headers["RateLimit-Limit"] == "5000"
+        assert int(answer.headers["RateLimit-Remaining"]) < 10000 and int(answer.headers["RateLimit-Reset"]) >= 0
+        with requests.Session() as session:
+            flood = [session.put(system.url("bucket", "/core/karma-forwarding"), data=b"{}", timeout=10)
+                     for _ in range(3000)]
+        limited = [answer for answer in flood if answer.status_code == 429]
+        assert {answer.status_code for answer in flood} <= {401, 429}
+        for answer in limited:
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert answer.json()["error_code"] == "RATE_LIMIT_EXCEEDED"
+
+
+def test_events_are_durable_with_bucket_away_and_commands_are_queued(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,karma,bridge")) as system:
+        eventually(lambda: call(system, "karma", "GET", "/readyz").status_code == 200, what="karma")
+        assert call(system, "bucket", "GET", "/health").json()["status"] == "unhealthy"
+        assert call(system, "bucket", "GET", "/readyz").status_code == 503
+        seq = write(system).json()["seq"]
+        assert seq > 0
+        stats = call(system, "bucket", "GET", "/core/stats")
+        assert stats.status_code == 503 and stats.json()["error_code"] == "SERVICE_UNAVAILABLE"
+        read = call(system, "bucket", "GET", "/core/read-context?agent_id=a1&requester_id=bhiv_core")
+        assert read.status_code == 504 and read.json()["error_code"] == "TIMEOUT"
+        keyed = write(system, headers={"Idempotency-Key": "later"})
+        assert keyed.status_code == 202
+        queued = keyed.json()
+        assert queued["queued"] is True and queued["status"] == "accepted" and queued["seq"] > seq
+        assert queued["queue"] == f"/bucket/queue/{queued['seq']}"
+        assert call(system, "bucket", "GET", queued["queue"]).status_code == 503
+
+
+def test_without_a_broker_nothing_is_sent_and_that_is_said(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "bridge")) as system:
+        question = call(system, "bucket", "GET", "/core/stats")
+        assert question.status_code == 503 and question.json()["error_code"] == "SERVICE_UNAVAILABLE"
+        answer = write(system)
+        assert answer.status_code == 503 and "nothing was sent" in answer.json()["message"]
+        health = call(system, "console", "GET", "/health").json()
+        assert health["broker"]["connected"] is False and health["status"] == "unhealthy"
+        with call(system, "console", "GET", "/events/stream", stream=True) as stream:
+            assert stream.status_code == 200  # an EventSource gives up on an error: it waits here
+            assert next(stream.iter_lines()) == b"retry: 1000"
+
+
+def test_an_event_of_the_bus_and_one_of_http_are_the_same(shared_system):
+    with Peer(shared_system.ingress, shared_system.egress, source="bhiv_core") as peer:
+        seq = peer.publish("core.event.twin", {"requester_id": "bhiv_core", "event_type": "twin", "n": 1})["seq"]
+    other = write(shared_system, {"requester_id": "bhiv_core", "event_data": {"event_type": "twin", "n": 1}}).json()
+    records = [call(shared_system, "console", "GET", f"/bus/events?from={at}&limit=1").json()["events"][0]
+               for at in (seq, other["seq"])]
+    assert records[0]["data"] == records[1]["data"] and records[0]["topic"] == records[1]["topic"]

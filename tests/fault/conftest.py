@@ -1,0 +1,36 @@
+"""What the fault tests share: the preloaded library, and programs that run under it."""
+
+import os
+import pathlib
+
+import pytest
+from support.faults import Faults
+
+
+@pytest.fixture(scope="session")
+def long(request):
+    """Whether the tests run in their full length."""
+    return request.config.getoption("--long")
+
+
+@pytest.fixture(scope="session")
+def shim(bhiv):
+    """The library that is built beside the program under test."""
+    beside = pathlib.Path(bhiv).resolve().parent / "tests/fault/shim/libfault_shim.so"
+    path = pathlib.Path(os.environ.get("FAULT_SHIM", beside))
+    assert path.exists(), f"no {path}: build the target fault_shim"
+    return path
+
+
+@pytest.fixture
+def faults(shim, tmp_path):
+    """Makes the faults of a folder below the system's: `faults ("broker")`."""
+    made = []
+
+    def make(folder, **more):
+        made.append(Faults(shim, tmp_path / f"faults{len(made)}", tmp_path / "d" / folder, **more))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.clear()  # nobody is left waiting for a flush

@@ -1,0 +1,103 @@
+"""The examples are peers written only from docs/protocol.md: that they work is a test of the page."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from support.peer import Peer
+from support.system import ROOT_EXAMPLES, Program, eventually
+
+PYTHON = "/usr/bin/python3"
+
+
+def environment(system):
+    return {"BHIV_INGRESS": system.ingress, "BHIV_EGRESS": system.egress}
+
+
+def run(system, name, *args, timeout=30):
+    return subprocess.run(
+        [PYTHON, str(ROOT_EXAMPLES / name), *args],
+        env={**os.environ, **environment(system)},
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )
+
+
+def test_publish_prints_a_durable_ack(shared_system):
+    done = run(shared_system, "publish.py")
+    assert done.returncode == 0, done.stderr
+    ack = json.loads(done.stdout)
+    assert ack["seq"] > 0 and ack["duplicate"] is False
+
+
+def test_fetch_goes_on_from_its_cursor(shared_system, tmp_path):
+    cursor = str(tmp_path / "cursor")
+    with Peer(shared_system.ingress, shared_system.egress) as peer:
+        event = {"requester_id": "bhiv_core", "event_type": "fetched", "n": 1}
+        first = peer.publish("core.event.fetched", event)["seq"]
+        done = run(shared_system, "fetch.py", cursor, "core.event.fetched", "--once")
+        assert done.returncode == 0, done.stderr
+        assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == [first]
+        second = peer.publish("core.event.fetched", {**event, "n": 2})["seq"]
+    done = run(shared_system, "fetch.py", cursor, "core.event.fetched", "--once")
+    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == [second]
+
+
+def test_subscribe_prints_what_is_published(shared_system):
+    watcher = Program([PYTHON, str(ROOT_EXAMPLES / "subscribe.py"), "core.event."],
+                      env=environment(shared_system), ready=False)
+    try:
+        with Peer(shared_system.ingress, shared_system.egress) as peer:
+            event = {"requester_id": "bhiv_core", "event_type": "seen"}
+
+            # A fresh subscription is deaf for a moment: publish until it hears.
+            def heard():
+                peer.publish("core.event.seen", event)
+                try:
+                    return watcher.read_line(0.5)
+                except AssertionError:
+                    return None
+
+            line = eventually(heard, 15, what="the subscriber's line")
+        assert json.loads(line)["body"] == event
+    finally:
+        watcher.kill()
+
+
+def test_service_answers_requests_in_any_number_of_instances(shared_system):
+    programs = [
+        Program([PYTHON, str(ROOT_EXAMPLES / "service.py"), "agent.translator"],
+                env=environment(shared_system))
+        for _ in range(2)
+    ]
+    try:
+        with Peer(shared_system.ingress, shared_system.egress) as peer:
+            answers = [peer.ask("req.agent.translator.upper", {"text": "hello"}) for _ in range(4)]
+            assert all(body["text"] == "HELLO" for _, body in answers)
+            assert len({body["by"] for _, body in answers}) == 2, "handed to both in turn"
+            programs[0].signal(signal.SIGKILL)
+            # Three missed beats and it is gone; until then its requests time out at the asker.
+
+            def only_the_other():
+                _, body = peer.ask("$bus.peers", {})
+                names = [row for row in body["peers"] if row["service"] == "agent.translator"]
+                return len(names) == 1
+
+            eventually(only_the_other, 15, what="the dead instance is forgotten")
+            assert peer.ask("req.agent.translator.upper", {"text": "still"})[1]["text"] == "STILL"
+    finally:
+        for program in programs:
+            program.kill()
+
+
+@pytest.mark.parametrize("name", ["publish.sh"])
+def test_shell_example_runs_as_printed(shared_system, name):
+    done = subprocess.run(
+        ["bash", str(ROOT_EXAMPLES / name)],
+        env={**os.environ, "BHIV_BUCKET_PORT": str(shared_system.base + 1),
+             "BHIV_KARMA_PORT": str(shared_system.base)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"merit_score"' in done.stdout

@@ -1,0 +1,234 @@
+"""`bhiv up`: what it starts, keeps running, and leaves behind. CONTRACT.md sections 9 and 10."""
+
+import os
+import select
+import signal
+import stat
+import subprocess
+import urllib.request
+
+import pytest
+from support.system import Program, System, eventually, free_port_base
+
+PARTS = ["bridge", "broker", "bucket", "karma"]
+
+
+def up(bhiv, folder, *args, env=None, timeout=30):
+    """Runs `bhiv up` where it is to end by itself."""
+    argv = [bhiv, "up", "--dir", str(folder), "--port-base", str(free_port_base()), *args]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False,
+                          env={**os.environ, **(env or {})})
+
+
+def parent_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("PPid:"))
+
+
+def ended(fd, timeout=10):
+    """Whether the process behind a pidfd ends in time."""
+    return bool(select.select([fd], [], [], timeout)[0])
+
+
+# --- Ready --------------------------------------------------------------------------------------
+
+
+def test_one_line_says_where_the_console_is_when_all_are_ready(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d") as system:
+        assert system.up.line == f"ready http://127.0.0.1:{system.base + 80}"
+        for name in ("karma", "bucket", "core", "workflow", "console"):
+            with urllib.request.urlopen(system.url(name, "/healthz"), timeout=5) as answer:
+                assert answer.status == 200
+        pid = system.kill("karma")
+        system.restarted("karma", pid)
+        eventually(lambda: "karma" in system.names())
+        system.up.signal(signal.SIGTERM)
+        assert system.up.process.stdout.read() == b"", "one line, and nothing after restarts"
+
+
+def test_the_bus_has_the_ports_behind_the_base_and_the_sockets_in_the_folder(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=()) as system:
+        assert stat.S_ISSOCK((system.folder / "bus.in").stat().st_mode)
+        assert stat.S_ISSOCK((system.folder / "bus.out").stat().st_mode)
+        asked = subprocess.run(
+            [bhiv, "peers", "--ingress", system.ingress, "--egress", system.egress],
+            capture_output=True, text=True, timeout=30, check=False)
+        assert asked.returncode == 0, asked.stderr
+
+
+def test_without_a_bridge_it_says_where_the_bus_is(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker"]) as system:
+        assert system.up.line == f"ready {system.ingress}"
+        assert system.names() == ["broker"]
+
+
+@pytest.mark.parametrize("args, names", [
+    ((), PARTS),
+    (("--only", "broker,bucket"), ["broker", "bucket"]),
+    (("--without", "karma"), ["bridge", "broker", "bucket"]),
+    (("--only", "broker,karma", "--without", "karma"), ["broker"]),
+])
+def test_only_and_without_choose_the_parts(bhiv, tmp_path, args, names):
+    with System(bhiv, tmp_path / "d", args=args) as system:
+        assert system.names() == names
+        for name in names:
+            assert parent_of(system.pid(name)) == system.up.pid
+
+
+# --- The folder ---------------------------------------------------------------------------------
+
+
+def test_the_folder_is_private_and_the_owners_token_is_written_once(bhiv, tmp_path):
+    folder = tmp_path / "d"
+    with System(bhiv, folder, args=["--only", "broker"]) as system:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        token = folder / "owner.token"
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
+        first = system.owner_token
+        assert len(first) == 64 and int(first, 16) >= 0
+        system.stop()
+        assert system.names() == [], "no process id outlives its process"
+        system.start()
+        assert system.owner_token == first
+
+
+def test_a_second_up_in_the_same_folder_is_told_to_try_again(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker"]) as system:
+        before = system.pid("broker")
+        second = up(bhiv, system.folder)
+        assert second.returncode == 75 and "already" in second.stderr
+        assert second.stdout == ""
+        assert system.pid("broker") == before
+
+
+def test_a_folder_too_long_for_a_socket_is_a_clear_error(bhiv, tmp_path):
+    refused = up(bhiv, tmp_path / ("x" * 100))
+    assert refused.returncode == 78 and "107" in refused.stderr
+    assert list(tmp_path.iterdir()) == [], "what is refused leaves nothing behind"
+
+
+# --- Dying --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_is_killed_is_started_again(bhiv, tmp_path, name):
+    with System(bhiv, tmp_path / "d") as system:
+        pid = system.kill(name)
+        system.restarted(name, pid)
+        log = eventually(lambda: f"part-died part={name} signal=9" in system.log_path.read_text())
+        assert log
+
+        def answers():
+            return system.run("req", "req.bucket.health").returncode == 0
+
+        eventually(answers, what="the system whole again")
+
+
+def test_the_first_death_costs_no_wait_and_quick_ones_back_off(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker"]) as system:
+        for _ in range(4):
+            system.restarted("broker", system.kill("broker"))
+        waits = [line.split("wait_ms=")[1].split()[0]
+                 for line in system.log_path.read_text().splitlines() if "part-restart" in line]
+        assert waits == ["0", "100", "200", "400"]
+
+
+def test_killing_up_leaves_no_orphan_and_the_next_up_starts_at_once(bhiv, tmp_path):
+    system = System(bhiv, tmp_path / "d").start()
+    fds = [os.pidfd_open(system.pid(name)) for name in PARTS]
+    system.up.kill()
+    for name, fd in zip(PARTS, fds):
+        assert ended(fd), f"{name} outlived its supervisor"
+        os.close(fd)
+    with system:
+        assert system.names() == PARTS
+
+
+def test_an_up_that_follows_a_killed_one_waits_for_what_is_left_of_it(bhiv, tmp_path):
+    system = System(bhiv, tmp_path / "d").start()
+    for _ in range(5):
+        system.up.kill()
+        system.start()  # at once: its parts may not be gone, and hold ports and stores
+    assert system.stop() == 0
+
+
+def test_a_stopped_up_that_is_killed_leaves_no_orphan_either(bhiv, tmp_path):
+    system = System(bhiv, tmp_path / "d", args=["--only", "broker"]).start()
+    fd = os.pidfd_open(system.pid("broker"))
+    system.up.signal(signal.SIGSTOP)
+    system.up.signal(signal.SIGKILL)
+    assert ended(fd)
+    os.close(fd)
+    system.up.kill()
+
+
+# --- Stopping -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_stops_all_in_order_and_exits_0(bhiv, tmp_path, number):
+    system = System(bhiv, tmp_path / "d").start()
+    fds = [os.pidfd_open(system.pid(name)) for name in PARTS]
+    system.up.signal(number)
+    assert system.up.process.wait(15) == 0
+    for fd in fds:
+        assert ended(fd, 0)
+        os.close(fd)
+    system.up.close()
+    log = system.log_path.read_text()
+    assert "part-kill" not in log, "each stopped by itself"
+    assert log.rindex("bucket stopped") < log.rindex("broker.stopped"), "the broker is the last"
+
+
+def test_a_part_that_does_not_stop_is_killed_in_the_end(bhiv, tmp_path):
+    system = System(bhiv, tmp_path / "d", args=["--only", "broker"]).start()
+    os.kill(system.pid("broker"), signal.SIGSTOP)
+    assert system.stop() == 0
+    assert "part-kill part=broker" in system.log_path.read_text()
+
+
+# --- Refusing -----------------------------------------------------------------------------------
+
+
+def test_serving_anonymously_beyond_loopback_is_refused_at_once(bhiv, tmp_path):
+    refused = up(bhiv, tmp_path / "d", "--http-bind", "0.0.0.0")
+    assert refused.returncode == 78
+    assert "BHIV_ALLOW_ANONYMOUS" in refused.stderr
+    assert not (tmp_path / "d").exists()
+
+
+def test_beyond_loopback_is_served_where_that_is_asked_for(bhiv, tmp_path):
+    env = {"BHIV_ALLOW_ANONYMOUS": "1"}
+    with System(bhiv, tmp_path / "d", args=["--http-bind", "0.0.0.0"], env=env) as system:
+        assert system.up.line == f"ready http://0.0.0.0:{system.base + 80}"
+
+
+@pytest.mark.parametrize("args", [
+    ("--only", "nobody"),
+    ("--without", "broker,bucket,karma,bridge"),
+    ("--port-base", "65500"),
+    ("--no-such-flag",),
+    ("word",),
+])
+def test_a_wrong_command_line_is_64(bhiv, tmp_path, args):
+    assert up(bhiv, tmp_path / "d", *args).returncode == 64
+
+
+def test_a_port_that_is_taken_ends_up_with_69_and_stops_the_others(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "a", args=["--only", "broker"]) as first:
+        argv = [bhiv, "up", "--dir", str(tmp_path / "b"), "--port-base", str(first.base)]
+        second = Program(argv, log=tmp_path / "b.log", ready=False)
+        assert second.process.wait(20) == 69
+        assert second.process.stdout.read() == b""
+        second.close()
+        assert list((tmp_path / "b" / "run").glob("*.pid")) == []
+
+
+def test_a_store_that_is_held_ends_up_with_75(bhiv, tmp_path):
+    folder = tmp_path / "d"
+    alone = Program([bhiv, "broker", "--dir", str(folder), "--bus-bind", ""],
+                    log=tmp_path / "alone.log")
+    try:
+        assert up(bhiv, folder, "--only", "broker").returncode == 75
+    finally:
+        alone.stop()

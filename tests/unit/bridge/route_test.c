@@ -1,0 +1,84 @@
+// route_test.c - finding rows, and what every row must be.
+#include "bridge-http/openapi.h"
+#include "bridge-http/route.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bridge_route_match_t
+find(bridge_port_id_t port, const char *method, const char *path)
+{
+    return bridge_route_find(port, method, view_from_text(path));
+}
+
+Test(route, a_row_is_found_by_port_method_and_path)
+{
+    cr_assert_str_eq(find(BRIDGE_BUCKET, "POST", "/core/write-event").route->operation,
+                     "write_event");
+    cr_assert_null(find(BRIDGE_KARMA, "POST", "/core/write-event").route);
+    cr_assert_eq(find(BRIDGE_KARMA, "POST", "/core/write-event").methods, 0);
+    bridge_route_match_t match = find(BRIDGE_KARMA, "GET", "/api/v1/karma/u/replay");
+    cr_assert_str_eq(match.route->operation, "karma_replay");
+    cr_assert(view_is(match.params.at[0].value, "u"));
+}
+
+Test(route, head_is_get_and_a_wrong_method_says_what_there_is)
+{
+    cr_assert_str_eq(find(BRIDGE_CORE, "HEAD", "/health").route->operation, "health");
+    bridge_route_match_t match = find(BRIDGE_BUCKET, "BREW", "/core/karma-forwarding");
+    cr_assert_null(match.route);
+    char allow[64];
+    bridge_route_allow(match.methods, allow, sizeof(allow));
+    cr_assert_str_eq(allow, "PUT, OPTIONS");
+    bridge_route_allow(find(BRIDGE_BUCKET, "GET", "/health").methods, allow, sizeof(allow));
+    cr_assert_str_eq(allow, "GET, HEAD, OPTIONS");
+    bridge_route_allow(0, allow, sizeof(allow));
+    cr_assert_str_eq(allow, "");
+}
+
+Test(route, the_versioned_alias_is_buckets_alone)
+{
+    cr_assert_str_eq(find(BRIDGE_BUCKET, "GET", "/v1/bucket/contract").route->operation,
+                     "contract");
+    cr_assert_null(find(BRIDGE_BUCKET, "GET", "/v1/core/stats").route);
+    cr_assert_null(find(BRIDGE_CONSOLE, "GET", "/v1/bucket/contract").route);
+}
+
+Test(route, operations_are_unique_and_rows_are_whole)
+{
+    for (size_t i = 0; i < bridge_route_count; i++) {
+        const bridge_route_t *row = &bridge_routes[i];
+        cr_assert(row->ports != 0 && row->handler != NULL && row->summary[0] != '\0');
+        cr_assert(row->path[0] == '/' &&
+                  (row->path[1] == '\0' || row->path[strlen(row->path) - 1] != '/'));
+        cr_assert(row->method == BRIDGE_GET || row->method == BRIDGE_DELETE || row->body != NULL);
+        cr_assert(strchr(row->path, '{') == NULL || row->query != NULL);
+        for (size_t other = 0; other < i; other++) {
+            cr_assert_str_neq(bridge_routes[other].operation, row->operation);
+        }
+    }
+}
+
+Test(route, what_is_guarded_is_known_by_its_topic)
+{
+    cr_assert_eq(bridge_route_guarding(VIEW_LITERAL("bucket.forwarding.set"))->access,
+                 BRIDGE_OWNER);
+    cr_assert_eq(bridge_route_guarding(VIEW_LITERAL("karma.test.create_user"))->access,
+                 BRIDGE_TEST_HELPER);
+    cr_assert_null(bridge_route_guarding(VIEW_LITERAL("core.event.x")));
+    cr_assert_null(bridge_route_guarding(VIEW_LITERAL("")));
+}
+
+Test(route, a_document_names_every_row_of_its_port)
+{
+    for (unsigned port = 0; port < BRIDGE_PORT_COUNT; port++) {
+        char *document = bridge_openapi_make((bridge_port_id_t) port);
+        for (size_t i = 0; i < bridge_route_count; i++) {
+            char wanted[80];
+            snprintf(wanted, sizeof(wanted), "\"operationId\":\"%s\"", bridge_routes[i].operation);
+            bool is_there = strstr(document, wanted) != NULL;
+            cr_assert_eq(is_there, (bridge_routes[i].ports & BRIDGE_ON(port)) != 0);
+        }
+        free(document);
+    }
+}
