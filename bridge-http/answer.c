@@ -23,7 +23,7 @@ static void
 finish(bridge_request_t *self, int status, struct MHD_Response *response)
 {
     assert(self->state == BRIDGE_REQUEST_WORKING && response != NULL);
-    add_header(response, "X-Trace-Id", self->trace_id);
+    add_header(response, "X-Trace-Id", bridge_request_trace(self));
     add_header(response, "X-Content-Type-Options", "nosniff");
     add_header(response, "Access-Control-Allow-Origin", "*");
     add_header(response,
@@ -62,8 +62,13 @@ void
 bridge_answer_text(bridge_request_t *self, int status, const char *type, text_t **text_p)
 {
     text_t *text = *text_p;
-    *text_p = NULL; // libmicrohttpd frees it when it was sent
     bus_view_t content = text_view(text);
+    if (content.size > BRIDGE_HELD_BYTES_SMALL && !bridge_request_hold(self, content.size)) {
+        text_destroy(text_p);
+        bridge_answer_refuse(self, BUS_BUSY, "too many large answers are being read");
+        return;
+    }
+    *text_p = NULL; // libmicrohttpd frees it when it was sent
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
         content.size, (void *) content.data, free_text, text);
     assert(response != NULL);
@@ -199,7 +204,7 @@ bridge_answer_error(bridge_request_t *self, const bridge_error_t *error)
     }
     const bridge_error_frame_t frame = {
         .shape = self->port->id == BRIDGE_KARMA ? BRIDGE_ERROR_KARMA : BRIDGE_ERROR_COMMON,
-        .trace_id = self->trace_id,
+        .trace_id = bridge_request_trace(self),
         .path = walk_utf8(self->path.path) ? self->path.path : VIEW_LITERAL(""),
         .time_us = clock_wall_us()};
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();

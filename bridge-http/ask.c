@@ -61,7 +61,7 @@ answer_queued(bridge_request_t *self)
     pack_pair_text(body, "status", "accepted");
     pack_pair_bool(body, "queued", true);
     pack_pair_uint(body, "seq", self->seq);
-    pack_pair_text(body, "trace_id", self->trace_id);
+    pack_pair_text(body, "trace_id", bridge_request_trace(self));
     pack_pair_text(body, "queue", queue);
     forget(self);
     bridge_answer(self, MHD_HTTP_ACCEPTED, pack_view(body));
@@ -153,7 +153,7 @@ send_now(bridge_request_t *self, bus_view_t body, bool with_idem)
         .topic = self->topic,
         .body = body,
         .id = self->message_id,
-        .trace_id = view_from_text(self->trace_id),
+        .trace_id = view_from_text(bridge_request_trace(self)),
         .idem = idem[0] == '\0' ? VIEW_NONE : view_from_text(idem),
         .want = wants((bridge_ask_kind_t) self->kind),
         .timeout_ms = (unsigned) (left_us / 1000),

@@ -39,7 +39,7 @@ on_published(bridge_request_t *self, const client_answer_t *answer)
     pack_pair_text(body, "id", self->message_id);
     pack_pair_uint(body, "seq", answer->seq);
     pack_pair_text(body, "at", at);
-    pack_pair_text(body, "trace_id", self->trace_id);
+    pack_pair_text(body, "trace_id", bridge_request_trace(self));
     bridge_answer(self, MHD_HTTP_OK, pack_view(body));
 }
 

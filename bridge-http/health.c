@@ -356,6 +356,7 @@ void
 bridge_health_show(bridge_request_t *request)
 {
     const bridge_health_t *self = request->bridge->health;
+    assert(self != NULL);
     const part_t *part = part_of_port(self, request->port->id);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     if (part == NULL) {

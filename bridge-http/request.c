@@ -81,6 +81,8 @@ refuse_at_door(bridge_request_t *self, const bridge_guard_verdict_t *verdict)
         err = BUS_PAYLOAD_TOO_LARGE;
     } else if (verdict->status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE) {
         err = BUS_HEADERS_TOO_LARGE;
+    } else if (verdict->status == MHD_HTTP_SERVICE_UNAVAILABLE) {
+        err = BUS_BUSY;
     }
     self->state = BRIDGE_REQUEST_REFUSED;
     bridge_link_refuse(self->link, err, verdict->status, verdict->why);
@@ -117,6 +119,12 @@ gather(bridge_request_t *self, const char *upload, size_t size)
         refuse_at_door(self,
                        &(bridge_guard_verdict_t){.status = MHD_HTTP_CONTENT_TOO_LARGE,
                                                  .why = "the body is over 1 MiB"});
+        return;
+    }
+    if (!bridge_request_hold(self, size)) {
+        refuse_at_door(self,
+                       &(bridge_guard_verdict_t){.status = MHD_HTTP_SERVICE_UNAVAILABLE,
+                                                 .why = "too many bodies at once"});
         return;
     }
     text_add(self->raw, view_from(upload, size));
@@ -170,9 +178,12 @@ body_text(const bridge_request_t *self, const char *path)
 }
 
 // The body's trace_id wins, also where it is that of the event in it.
-static void
-choose_trace(bridge_request_t *self)
+const char *
+bridge_request_trace(bridge_request_t *self)
 {
+    if (self->trace_id[0] != '\0') {
+        return self->trace_id;
+    }
     static const char *const paths[] = {"trace_id", "event_data.trace_id", "data.trace_id"};
     bus_view_t body = VIEW_NONE;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && body.data == NULL; i++) {
@@ -182,6 +193,7 @@ choose_trace(bridge_request_t *self)
                         bridge_request_header(self, "X-Trace-Id"),
                         bridge_request_header(self, "traceparent"),
                         self->trace_id);
+    return self->trace_id;
 }
 
 // Who it is, as far as that can be said without credentials: one of the few names that mean
@@ -261,7 +273,6 @@ dispatch(bridge_request_t *self)
 {
     self->state = BRIDGE_REQUEST_WORKING;
     self->bridge->active++;
-    choose_trace(self);
     bridge_route_match_t match = bridge_route_find(self->port->id, self->method, self->path.path);
     self->route = match.route;
     self->params = match.params;
@@ -290,7 +301,6 @@ dispatch(bridge_request_t *self)
     if (self->route->body != NULL && !read_body(self)) {
         return;
     }
-    choose_trace(self);
     name_caller(self);
     if (is_within_limits(self) && has_good_idem(self) && bridge_params_may(self)) {
         self->route->handler(self);
@@ -312,6 +322,8 @@ hand_over(bridge_request_t *self)
     return result;
 }
 
+// libmicrohttpd's shape, not ours.
+// NOLINTBEGIN(readability-function-size)
 enum MHD_Result
 bridge_request_access(void *port BUS_UNUSED,
                       struct MHD_Connection *http,
@@ -347,6 +359,8 @@ bridge_request_access(void *port BUS_UNUSED,
     return MHD_YES;
 }
 
+// NOLINTEND(readability-function-size)
+
 void
 bridge_request_end(void *port BUS_UNUSED,
                    struct MHD_Connection *http BUS_UNUSED,
@@ -369,6 +383,7 @@ bridge_request_end(void *port BUS_UNUSED,
         self->state_free(self->state_data);
     }
     bridge_link_enter(self->link, BRIDGE_LINK_IDLE);
+    self->bridge->held_bytes -= self->held_bytes;
     text_destroy(&self->raw);
     pack_destroy(&self->json);
     free(self->target);

@@ -37,16 +37,17 @@ struct bridge_request {
     struct MHD_Connection *http;
     bridge_request_state_t state;
     uint64_t started_us;
-    char *target;                // as it came
-    char method[16];             // cut there: none of ours is longer
-    bridge_path_t path;          // into `target`
-    const bridge_route_t *route; // NULL: none fits
-    bridge_path_params_t params; // into `target`
-    text_t *raw;                 // the body as it came
-    pack_t *json;                // the body as msgpack: one map
-    bus_view_t body;             // of `json`; absent where the route takes none
-    char trace_id[BRIDGE_TRACE_TEXT_SIZE];
+    char *target;                            // as it came
+    char method[16];                         // cut there: none of ours is longer
+    bridge_path_t path;                      // into `target`
+    const bridge_route_t *route;             // NULL: none fits
+    bridge_path_params_t params;             // into `target`
+    text_t *raw;                             // the body as it came
+    pack_t *json;                            // the body as msgpack: one map
+    bus_view_t body;                         // of `json`; absent where the route takes none
+    char trace_id[BRIDGE_TRACE_TEXT_SIZE];   // "": not chosen yet
     char caller[BRIDGE_REQUEST_CALLER_SIZE]; // for rate limits and idempotency keys
+    uint64_t held_bytes;                     // its part of the bridge's
     // The answer.
     int status;
     struct MHD_Response *response;
@@ -88,8 +89,15 @@ void bridge_request_end(void *port,
 
 // --- For handlers --------------------------------------------------------------------------------
 
+// Accounts for memory that is kept until the request's end. False: there is too much of it.
+bool bridge_request_hold(bridge_request_t *self, size_t size);
+
 // A header of the request, or an absent view. Valid as long as the request.
 bus_view_t bridge_request_header(const bridge_request_t *self, const char *name);
+
+// The trace that it belongs to, chosen when first asked for: once the body is read, or without it
+// where it is refused before.
+const char *bridge_request_trace(bridge_request_t *self);
 
 // The Idempotency-Key with its caller, as the bus carries it, into `ret_text` of IDEM_SIZE_MAX + 1
 // bytes; "" without one.

@@ -29,8 +29,10 @@ typedef enum {
 } bridge_port_id_t;
 
 enum {
-    BRIDGE_CONNECTIONS_MAX = 1000,    // a port
-    BRIDGE_WAIT_MS = 5000,            // for the bus to answer (CONTRACT.md section 1)
+    BRIDGE_HELD_BYTES_MAX = 512 * 1024 * 1024, // bodies and answers of all connections together
+    BRIDGE_HELD_BYTES_SMALL = 64 * 1024,       // an answer of at most this is always given
+    BRIDGE_CONNECTIONS_MAX = 1000,             // a port
+    BRIDGE_WAIT_MS = 5000,                     // for the bus to answer (CONTRACT.md section 1)
     BRIDGE_STOP_MS = 3000,            // what is being handled may take this long at the end
     BRIDGE_REQUEST_TIMEOUT_MS = 10000 // for a request to arrive
 };
@@ -57,6 +59,7 @@ struct bridge {
     bridge_hub_t *hub;
     bridge_request_t *waiting; // requests that wait for the broker to be there, newest first
     unsigned active;           // requests that were handed to a handler and are not answered
+    uint64_t held_bytes;       // of bodies and answers, until each request's end
     bool is_stopping;
     uint64_t stop_us; // when to stop whatever is still going on
     uint64_t started_us;

@@ -7,7 +7,7 @@ enum { MADE_DIGITS = 32, PARENT_ID_AT = 3, PARENT_ID_SIZE = 32, PARENT_SIZE = 55
 bool
 bridge_trace_is_legal(bus_view_t text)
 {
-    if (text.data == NULL || text.size == 0 || text.size > NAME_SIZE_MAX) {
+    if (text.size == 0 || text.size > NAME_SIZE_MAX) {
         return false;
     }
     for (size_t i = 0; i < text.size; i++) {
@@ -62,7 +62,7 @@ bridge_trace_choose(bus_view_t body,
 {
     const bus_view_t offered[] = {body, header, bridge_trace_from_parent(traceparent)};
     for (size_t i = 0; i < sizeof(offered) / sizeof(offered[0]); i++) {
-        if (bridge_trace_is_legal(offered[i])) {
+        if (offered[i].data != NULL && bridge_trace_is_legal(offered[i])) {
             memcpy(ret_text, offered[i].data, offered[i].size);
             ret_text[offered[i].size] = '\0';
             return;

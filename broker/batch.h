@@ -20,8 +20,8 @@ typedef enum {
     BATCH_HELLO,    // asks where a stream stands; answered in order with what came before it
     BATCH_CONSUMER, // a consumer's ack to keep
     BATCH_FORGET,   // a consumer to forget
-    BATCH_TRIM      // records below `floor` may go, by retention. Results: `first` is the lowest seq
-                    // kept now, `count` how many went; at JOURNAL_TRIM_MAX of them there may be more
+    BATCH_TRIM // records below `floor` may go, by retention. Results: `first` is the lowest seq
+               // kept now, `count` how many went; at JOURNAL_TRIM_MAX of them there may be more
 } batch_kind_t;
 
 // A piece of the item's own payload. size 0: absent.

@@ -50,11 +50,11 @@ BUS_CHECK bus_err_t journal_consumers(journal_t *self, journal_consumer_fn *fn, 
 
 // Appends every record of the block in one transaction, in order, deciding duplicates and gaps by
 // pseq, and writes the results into its items. All records of one call share one `at`. On BUS_FULL
-// or BUS_IO nothing of it is journaled and every item says so (JOURNAL_FULL, IO_ERROR); but where it
-// is full, consumers' acks and trims, which make room, are done all the same. After an IO_ERROR the
-// store is closed and opened again; it may then hold what was refused, and a retry with its pseq is a
-// duplicate. Besides BUS_PSEQ_GAP an item may be refused BUS_BUSY: there are too many streams or
-// consumers, or too many duplicates had to be looked up for one commit.
+// or BUS_IO nothing of it is journaled and every item says so (JOURNAL_FULL, IO_ERROR); but where
+// it is full, consumers' acks and trims, which make room, are done all the same. After an IO_ERROR
+// the store is closed and opened again; it may then hold what was refused, and a retry with its
+// pseq is a duplicate. Besides BUS_PSEQ_GAP an item may be refused BUS_BUSY: there are too many
+// streams or consumers, or too many duplicates had to be looked up for one commit.
 void journal_append(journal_t *self, void *block, size_t size);
 
 // --- The reader's side --------------------------------------------------------------------------

@@ -238,7 +238,8 @@ void
 peer_expire(peer_table_t *self, uint64_t now_ms, peer_down_fn *fn, void *arg)
 {
     // Their beats may be waiting in the socket while we were stopped: everyone gets a fresh start.
-    bool was_stopped = self->looked_ms != 0 && now_ms - self->looked_ms > (uint64_t) 2 * PEER_BEAT_MS;
+    bool was_stopped =
+        self->looked_ms != 0 && now_ms - self->looked_ms > (uint64_t) 2 * PEER_BEAT_MS;
     self->looked_ms = now_ms;
     for (uint32_t i = 0; i < PEERS_MAX; i++) {
         instance_t *instance = self->instances[i];

@@ -14,8 +14,8 @@
 // {first}, AHEAD with {head}.
 //
 // The reader blocks while PAGES_MAX answers wait for the router: so the router sends with
-// ZMQ_DONTWAIT, and answers BUSY to a fetch that it cannot hand over. A head that it cannot hand over
-// must be said again, or parked fetches sleep on.
+// ZMQ_DONTWAIT, and answers BUSY to a fetch that it cannot hand over. A head that it cannot hand
+// over must be said again, or parked fetches sleep on.
 #pragma once
 #include "journal.h"
 

@@ -28,8 +28,8 @@ typedef struct {
     size_t pending_max;  // answers waited for, at most INBOX_OUTSTANDING_MAX; 0: that
 } client_options_t;
 
-// NULL where an endpoint makes no sense to ZeroMQ. None of its functions may destroy it from within a
-// call of its own.
+// NULL where an endpoint makes no sense to ZeroMQ. None of its functions may destroy it from within
+// a call of its own.
 client_t *client_new(loop_t *loop, const client_options_t *options);
 // Says bye where it said hello. What is unanswered gets BUS_ABORTED.
 void client_destroy(client_t **self_p);

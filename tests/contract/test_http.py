@@ -4,7 +4,13 @@ Framing and slow clients are in test_http_framing.py, streams in test_http_strea
 """
 
 import json
+import os
 import re
+import select
+import signal
+import socket
+import subprocess
+import threading
 import uuid
 
 import pytest
@@ -533,3 +539,43 @@ def test_an_event_of_the_bus_and_one_of_http_are_the_same(shared_system):
     records = [call(shared_system, "console", "GET", f"/bus/events?from={at}&limit=1").json()["events"][0]
                for at in (seq, other["seq"])]
     assert records[0]["data"] == records[1]["data"] and records[0]["topic"] == records[1]["topic"]
+
+
+# --- The process ---------------------------------------------------------------------------------
+
+
+def bridge(bhiv, folder, *args):
+    """`bhiv bridge` alone, which ends by itself: its exit status and what it said."""
+    done = subprocess.run([bhiv, "bridge", "--dir", str(folder), *args], capture_output=True, text=True,
+                          timeout=20, check=False)
+    return done.returncode, done.stderr
+
+
+def test_it_serves_nobody_beyond_loopback_without_being_told_to(bhiv, tmp_path):
+    status, words = bridge(bhiv, tmp_path / "d", "--http-bind", "0.0.0.0")
+    assert status == 78 and "BHIV_ALLOW_ANONYMOUS" in words
+
+
+def test_a_port_in_use_is_named(bhiv, tmp_path):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        status, words = bridge(bhiv, tmp_path / "d", "--karma-port", "0", "--bucket-port", str(port))
+    assert status == 69 and str(port) in words
+
+
+def test_what_is_being_handled_is_finished_before_the_end(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bridge")) as system:
+        eventually(lambda: call(system, "console", "GET", "/readyz").status_code == 200, what="the broker")
+        answers = []
+        keyed = {"Idempotency-Key": "at the end"}  # waits for Bucket, which is not there
+        thread = threading.Thread(target=lambda: answers.append(write(system, headers=keyed)))
+        thread.start()
+        eventually(lambda: call(system, "console", "GET", "/bus/stats").json()["head"] == 1, what="the event")
+        pid = os.pidfd_open(system.pid("bridge"))
+        system.kill("bridge", signal.SIGTERM)
+        thread.join()
+        assert select.select([pid], [], [], 10)[0], "the bridge did not stop"
+        os.close(pid)
+    assert answers[0].status_code == 202 and answers[0].json()["seq"] == 1

@@ -256,3 +256,18 @@ def test_many_slow_clients_hold_nobody_up(hurried):
         start = time.monotonic()
         assert ask(hurried, b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")[0] == 200
         assert time.monotonic() - start < 1
+
+
+def test_a_thousand_connections_are_served_the_next_waits_and_other_ports_do_not(hurried):
+    ping = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(connect(hurried)) for _ in range(1000)]
+        for sock in held:
+            sock.sendall(ping)
+        assert {read_answer(sock)[0] for sock in held} == {200}
+        late = stack.enter_context(connect(hurried))
+        late.sendall(ping)
+        assert ask(hurried, ping, port="karma")[0] == 200
+        assert not select.select([late], [], [], 0.2)[0]
+        held[0].close()
+        assert read_answer(late)[0] == 200

@@ -115,8 +115,7 @@ Test(index, counts_values_but_not_traces)
         add(txn, BUCKET_INDEX_TRACE, "t", seq);
     }
     uint64_t count = 99;
-    cr_assert_eq(bucket_index_count(
-                     txn, BUCKET_INDEX_REQUESTER, VIEW_LITERAL("bhiv_core"), &count),
+    cr_assert_eq(bucket_index_count(txn, BUCKET_INDEX_REQUESTER, VIEW_LITERAL("bhiv_core"), &count),
                  BUS_OK);
     cr_expect_eq(count, 3);
     cr_assert_eq(bucket_index_count(txn, BUCKET_INDEX_TRACE, VIEW_LITERAL("t"), &count), BUS_OK);
@@ -128,7 +127,8 @@ Test(index, walks_all_events_where_no_kind_is_given)
 {
     store_txn_t *txn = begin(STORE_WRITE);
     for (uint64_t seq = 2; seq <= 6; seq += 2) {
-        cr_assert_eq(store_append(txn, BUCKET_EVENTS, STORE_U64(seq), VIEW_LITERAL("\x80")), BUS_OK);
+        cr_assert_eq(store_append(txn, BUCKET_EVENTS, STORE_U64(seq), VIEW_LITERAL("\x80")),
+                     BUS_OK);
     }
     uint64_t seqs[8];
     bucket_index_range_t range = {.from = 3};
