@@ -6,6 +6,7 @@
 #include "proto/transcode.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
+#include "runtime/log.h"
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,6 +45,14 @@ finish(bridge_request_t *self, int status, struct MHD_Response *response)
                          self->route,
                          status,
                          clock_boot_us() - self->started_us);
+    log_line(status == MHD_HTTP_INTERNAL_SERVER_ERROR ? LOG_WARNING : LOG_DEBUG,
+             "answered",
+             "port=%s method=%s route=%s status=%d trace_id=%s",
+             bridge_server_port_name(self->port->id),
+             self->route == NULL ? "none" : bridge_route_method_text(self->route->method),
+             self->route == NULL ? "none" : self->route->path,
+             status,
+             bridge_request_trace(self));
     if (self->is_suspended) {
         self->is_suspended = false;
         MHD_resume_connection(self->http);

@@ -230,8 +230,7 @@ bridge_ask_sweep(bridge_t *bridge, uint64_t now_us)
     }
 }
 
-// --- Refusing with an audit
-// ------------------------------------------------------------------------
+// --- Refusing with an audit ---------------------------------------------------------------------
 
 enum { REQUESTER_SIZE_MAX = 255 };
 

@@ -26,8 +26,7 @@ text_at(bus_view_t map, const char *key)
     return text;
 }
 
-// --- POST /core/write-event and /workflow/write-event
-// ------------------------------------------------
+// --- POST /core/write-event and /workflow/write-event -------------------------------------------
 
 static bool
 may_write(const bridge_request_t *self, bus_view_t requester)
@@ -137,8 +136,7 @@ bridge_bucket_write_event(bridge_request_t *self)
                                .then = on_event_kept});
 }
 
-// --- GET /core/read-context
-// --------------------------------------------------------------------------
+// --- GET /core/read-context ---------------------------------------------------------------------
 
 void
 bridge_bucket_read_context(bridge_request_t *self)
@@ -162,8 +160,7 @@ bridge_bucket_read_context(bridge_request_t *self)
                    .kind = BRIDGE_ASK_READ, .topic = self->route->topic, .body = pack_view(body)});
 }
 
-// --- GET /bucket/contract and /bucket/sla
-// ------------------------------------------------------------
+// --- GET /bucket/contract and /bucket/sla -------------------------------------------------------
 
 void
 bridge_bucket_contract(bridge_request_t *self)

@@ -19,8 +19,7 @@ enum {
     PAGE_FETCHES_MAX = 20             // for one page: a rare topic in a long journal
 };
 
-// --- POST /bus/publish
-// -------------------------------------------------------------------------------
+// --- POST /bus/publish --------------------------------------------------------------------------
 
 static void
 on_published(bridge_request_t *self, const client_answer_t *answer)
@@ -72,8 +71,7 @@ bridge_console_publish(bridge_request_t *self)
                                .then = on_published});
 }
 
-// --- GET /bus/events
-// ---------------------------------------------------------------------------------
+// --- GET /bus/events ----------------------------------------------------------------------------
 
 typedef struct {
     bridge_request_t *request;
@@ -214,8 +212,7 @@ bridge_console_events(bridge_request_t *self)
     }
 }
 
-// --- The broker's own
-// ----------------------------------------------------------------------------------
+// --- The broker's own ---------------------------------------------------------------------------
 
 static void
 ask_broker(bridge_request_t *self)

@@ -23,8 +23,10 @@ write_source(bus_view_t source, text_t *out)
     }
 }
 
-void
-bridge_event_write(const client_heard_t *heard, text_t *out)
+// The object: specversion, id, source, type (the topic), time, datacontenttype, data; for a
+// journaled message its place as `sequence`, and `traceid` where it has a trace.
+static void
+write_event(const client_heard_t *heard, text_t *out)
 {
     const header_t *header = &heard->header;
     char time[CLOCK_TEXT_SIZE];
@@ -55,7 +57,7 @@ bridge_event_frame(const client_heard_t *heard, text_t *out)
         text_add_format(out, "id: %llu\n", (unsigned long long) heard->header.seq);
     }
     text_add_format(out, "data: ");
-    bridge_event_write(heard, out); // JSON on one line: no newline can be in it
+    write_event(heard, out); // JSON on one line: no newline can be in it
     text_add_format(out, "\n\n");
 }
 

@@ -1,15 +1,12 @@
-// event.h - a message of the bus as a CloudEvents 1.0 JSON object, and as one server-sent event.
+// event.h - a message of the bus as a CloudEvents 1.0 JSON object in a server-sent event.
 // Pure functions.
 #pragma once
 #include "proto/text.h"
 #include "runtime/client.h"
 
-// Appends the object: specversion, id, source, type (the topic), time, datacontenttype, data; for a
-// journaled message its place as `sequence`, and `traceid` where it has a trace.
-void bridge_event_write(const client_heard_t *heard, text_t *out);
-
-// Appends it as a server-sent event: the journal's place as its id where it has one, so that
-// Last-Event-ID resumes there.
+// Appends the object (its place in the journal as `sequence`, its trace as `traceid`) as a
+// server-sent event: the journal's place as its id where it has one, so that Last-Event-ID resumes
+// there.
 void bridge_event_frame(const client_heard_t *heard, text_t *out);
 
 // Appends the notice that `count` messages were not sent (0: it is not known how many).

@@ -261,8 +261,7 @@ pack_broker(const bridge_health_t *self, const part_t *part, pack_t *out)
     }
 }
 
-// --- GET /health
-// -------------------------------------------------------------------------------------
+// --- GET /health --------------------------------------------------------------------------------
 
 static bool
 is_ours(bus_view_t key)
@@ -416,8 +415,7 @@ bridge_health_ready(bridge_request_t *request)
     bridge_answer(request, MHD_HTTP_OK, pack_view(body));
 }
 
-// --- GET /status
-// -------------------------------------------------------------------------------------
+// --- GET /status --------------------------------------------------------------------------------
 
 typedef struct {
     part_id_t from, to;
@@ -483,8 +481,7 @@ bridge_health_status(bridge_request_t *request)
     bridge_answer(request, MHD_HTTP_OK, pack_view(body));
 }
 
-// --- Metrics
-// -----------------------------------------------------------------------------------------
+// --- Metrics ------------------------------------------------------------------------------------
 
 // Every counter that the broker gives as a plain number.
 static void

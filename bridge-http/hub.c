@@ -237,12 +237,6 @@ bridge_hub_note_head(bridge_hub_t *self, uint64_t head)
     self->head = head > self->head ? head : self->head;
 }
 
-size_t
-bridge_hub_count(const bridge_hub_t *self)
-{
-    return self->count;
-}
-
 void
 bridge_hub_sweep(bridge_hub_t *self, uint64_t now_us)
 {

@@ -24,7 +24,6 @@ void bridge_hub_leave(bridge_hub_t *self, bridge_stream_t *stream);
 bool bridge_hub_head(const bridge_hub_t *self, uint64_t *ret_head);
 // A stream read further than the hub knew.
 void bridge_hub_note_head(bridge_hub_t *self, uint64_t head);
-size_t bridge_hub_count(const bridge_hub_t *self);
 // A few times a second: heartbeats, and the ears' end.
 void bridge_hub_sweep(bridge_hub_t *self, uint64_t now_us);
 // Ends every stream.

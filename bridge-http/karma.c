@@ -11,8 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// --- POST /v1/event
-// ----------------------------------------------------------------------------------
+// --- POST /v1/event -----------------------------------------------------------------------------
 
 // The kinds that this version does not offer answer 503 and publish nothing.
 typedef struct {
@@ -156,8 +155,7 @@ bridge_karma_event(bridge_request_t *self)
                                .then = on_life_event});
 }
 
-// --- Test helpers
-// ------------------------------------------------------------------------------------
+// --- Test helpers -------------------------------------------------------------------------------
 
 // A reply's pair, or what stands in for it.
 static void

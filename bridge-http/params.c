@@ -16,8 +16,7 @@
 
 enum { TOKEN_SIZE_MAX = 256, NUMBER_SIZE_MAX = 24 };
 
-// --- Parameters
-// --------------------------------------------------------------------------------------
+// --- Parameters ---------------------------------------------------------------------------------
 
 typedef enum { PARAM_ABSENT, PARAM_FOUND, PARAM_TWICE } found_t;
 
@@ -152,8 +151,7 @@ bridge_params_read(bridge_request_t *self, pack_t *out, void *ret_struct)
         self, self->route->query, view_from(whole.data + place, whole.size - place), ret_struct);
 }
 
-// --- Access
-// ------------------------------------------------------------------------------------------
+// --- Access -------------------------------------------------------------------------------------
 
 // The owner's token of this system, without the line's end. Read each time: it may be replaced.
 static size_t

@@ -9,7 +9,6 @@
 
 enum {
     BRIDGE_PATH_PARAMS_MAX = 3, // {…} in one pattern
-    BRIDGE_PATH_PAIRS_MAX = 32, // name=value in one query: no route has ten
 };
 
 typedef struct {

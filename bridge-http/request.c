@@ -32,8 +32,18 @@ bridge_request_header(const bridge_request_t *self, const char *name)
     return view_from(value, size);
 }
 
-// --- Arriving
-// --------------------------------------------------------------------------------------
+bool
+bridge_request_hold(bridge_request_t *self, size_t size)
+{
+    if (self->bridge->held_bytes + size > BRIDGE_HELD_BYTES_MAX) {
+        return false;
+    }
+    self->bridge->held_bytes += size;
+    self->held_bytes += size;
+    return true;
+}
+
+// --- Arriving -----------------------------------------------------------------------------------
 
 void *
 bridge_request_begin(void *arg, const char *target, struct MHD_Connection *http)
@@ -130,8 +140,7 @@ gather(bridge_request_t *self, const char *upload, size_t size)
     text_add(self->raw, view_from(upload, size));
 }
 
-// --- Being handled
-// -----------------------------------------------------------------------------------
+// --- Being handled ------------------------------------------------------------------------------
 
 // Reads the body. False: it answered.
 static bool
@@ -307,8 +316,7 @@ dispatch(bridge_request_t *self)
     }
 }
 
-// --- libmicrohttpd's calls
-// ---------------------------------------------------------------------------
+// --- libmicrohttpd's calls ----------------------------------------------------------------------
 
 static enum MHD_Result
 hand_over(bridge_request_t *self)

@@ -71,7 +71,7 @@ struct bridge_request {
     void (*state_free)(void *data);
 };
 
-// --- libmicrohttpd's callbacks (server.c installs them) ------------------------------------------
+// --- libmicrohttpd's callbacks (server.c installs them) -----------------------------------------
 
 void *bridge_request_begin(void *port, const char *target, struct MHD_Connection *http);
 enum MHD_Result bridge_request_access(void *port,
@@ -87,7 +87,7 @@ void bridge_request_end(void *port,
                         void **request_p,
                         enum MHD_RequestTerminationCode why);
 
-// --- For handlers --------------------------------------------------------------------------------
+// --- For handlers -------------------------------------------------------------------------------
 
 // Accounts for memory that is kept until the request's end. False: there is too much of it.
 bool bridge_request_hold(bridge_request_t *self, size_t size);

@@ -33,8 +33,7 @@ bridge_server_port_name(bridge_port_id_t id)
     return names[id];
 }
 
-// --- Listening
-// ---------------------------------------------------------------------------------------
+// --- Listening ----------------------------------------------------------------------------------
 
 typedef union {
     struct sockaddr any;
@@ -156,8 +155,7 @@ bridge_server_listen(bridge_port_t *port, uint64_t port_number)
     return 0;
 }
 
-// --- Running
-// -----------------------------------------------------------------------------------------
+// --- Running ------------------------------------------------------------------------------------
 
 static void
 on_turn_due(void *arg)

@@ -73,8 +73,7 @@ added(stream_t *self)
     resume(self);
 }
 
-// --- From the journal
-// --------------------------------------------------------------------------------
+// --- From the journal ---------------------------------------------------------------------------
 
 static void
 take_records(stream_t *self, const client_page_t *page)
@@ -141,8 +140,7 @@ bridge_stream_wake(bridge_stream_t *base)
     }
 }
 
-// --- What is only live
-// -------------------------------------------------------------------------------
+// --- What is only live --------------------------------------------------------------------------
 
 void
 bridge_stream_hear(bridge_stream_t *base, const client_heard_t *heard)
@@ -164,8 +162,7 @@ bridge_stream_hear(bridge_stream_t *base, const client_heard_t *heard)
     added(self);
 }
 
-// --- To the client
-// -----------------------------------------------------------------------------------
+// --- To the client ------------------------------------------------------------------------------
 
 void
 bridge_stream_sweep(bridge_stream_t *base, uint64_t now_us)
@@ -229,8 +226,7 @@ free_stream(void *arg)
     free(self);
 }
 
-// --- GET /events/stream
-// ------------------------------------------------------------------------------
+// --- GET /events/stream -------------------------------------------------------------------------
 
 // Where to begin: behind Last-Event-ID, at `from`, or with what comes now. False: it answered.
 static bool

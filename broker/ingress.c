@@ -120,8 +120,10 @@ check(message_t *message, int frame_count, const char **reterr_why)
 
 // --- Handing on ---------------------------------------------------------------------------------
 
-bus_view_t
-ingress_stamp(router_t *self, message_t *message, bool is_journaled, bus_view_t topic)
+// A header for republishing in self->header, valid until the next: id, time and source are filled
+// in where the peer left them out. `topic`: what was asked, of a request; else absent.
+static bus_view_t
+stamp_header(router_t *self, message_t *message, bool is_journaled, bus_view_t topic)
 {
     header_stamp_t stamp = {.topic = topic, .journaled = is_journaled};
     header_t *header = &message->header;
@@ -156,7 +158,7 @@ copy_if_small(zmq_msg_t *frame)
 static void
 take_journaled(router_t *self, message_t *message)
 {
-    bus_view_t header = ingress_stamp(self, message, true, VIEW_NONE);
+    bus_view_t header = stamp_header(self, message, true, VIEW_NONE);
     size_t bytes = message->topic.size + header.size + message->body.size +
                    message->header_bytes.size; // an answer's texts are part of the header
     bus_err_t err = gather_reserve(self->gather, 1, bytes);
@@ -178,7 +180,7 @@ static void
 take_live(router_t *self, message_t *message)
 {
     zmq_msg_t header;
-    egress_frame(&header, ingress_stamp(self, message, false, VIEW_NONE));
+    egress_frame(&header, stamp_header(self, message, false, VIEW_NONE));
     copy_if_small(&message->frames[0]);
     copy_if_small(&message->frames[2]);
     answer_to_t to = answer_to_header(&message->header, true);
@@ -207,7 +209,7 @@ take_request(router_t *self, message_t *message)
         return;
     }
     zmq_msg_t header;
-    egress_frame(&header, ingress_stamp(self, message, false, message->topic));
+    egress_frame(&header, stamp_header(self, message, false, message->topic));
     stats_add(&self->stats.out[TOPIC_REQUEST], zmq_msg_size(&header) + message->body.size);
     copy_if_small(&message->frames[2]);
     egress_answer(self->egress, peer->inbox, &header, &message->frames[2]);
@@ -221,7 +223,7 @@ take_reply(router_t *self, message_t *message)
         return;
     }
     zmq_msg_t header;
-    egress_frame(&header, ingress_stamp(self, message, false, VIEW_NONE));
+    egress_frame(&header, stamp_header(self, message, false, VIEW_NONE));
     copy_if_small(&message->frames[2]);
     egress_answer(self->egress, message->topic, &header, &message->frames[2]);
 }

@@ -78,9 +78,6 @@ void refusal_tick(router_t *self);
 
 // ingress.c: reads a bounded number of messages.
 void ingress_read(router_t *self);
-// A header for republishing in self->header, valid until the next: id, time and source are filled
-// in where the peer left them out. `topic`: what was asked, of a request; else absent.
-bus_view_t ingress_stamp(router_t *self, message_t *message, bool is_journaled, bus_view_t topic);
 
 // control.c: a message on a $bus. topic. It may take the frames.
 void control_handle(router_t *self, message_t *message);

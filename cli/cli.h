@@ -45,8 +45,6 @@ typedef struct {
 
 extern const cli_command_t *const cli_commands[];
 extern const size_t cli_command_count;
-// The command with this name, or NULL.
-const cli_command_t *cli_command_find(const char *name);
 
 // Writes `bhiv: <text>` on stderr, and returns `exit_status`: `return cli_fail (CLI_DATA, "…")`.
 int cli_fail(int exit_status, const char *format, ...) __attribute__((format(printf, 2, 3)));

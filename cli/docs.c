@@ -1,4 +1,5 @@
-// docs.c - `bhiv docs`, for our own scripts: the pages of docs/ that are made from tables.
+// docs.c - `bhiv docs`, for scripts/docs: the pages of docs/reference/ that are made from tables.
+#include "bridge-http/openapi.h"
 #include "cli.h"
 
 #include "proto/schema.h"
@@ -11,7 +12,7 @@
 
 static const option_table_t options = {
     .program = "bhiv docs",
-    .arguments = "commands|topics|messages|errors",
+    .arguments = "commands|topics|messages|errors|http",
     .help = "Prints a page of Markdown made from the program's own tables.",
     .arguments_min = 1,
     .arguments_max = 1,
@@ -143,6 +144,7 @@ static const page_t pages[] = {
     {"topics", add_topics},
     {"messages", add_messages},
     {"errors", add_errors},
+    {"http", bridge_openapi_document},
 };
 
 static int

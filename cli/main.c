@@ -21,8 +21,9 @@ static const char *const group_titles[] = {
     [CLI_GROUP_OTHER] = "The program",
 };
 
-const cli_command_t *
-cli_command_find(const char *name)
+// The command with this name, or NULL.
+static const cli_command_t *
+find_command(const char *name)
 {
     for (size_t i = 0; i < cli_command_count; ++i) {
         if (strcmp(cli_commands[i]->name, name) == 0) {
@@ -66,7 +67,7 @@ run_help(int argc, char **argv)
         print_help(stdout);
         return CLI_DONE;
     }
-    const cli_command_t *command = cli_command_find(argv[1]);
+    const cli_command_t *command = find_command(argv[1]);
     if (command == NULL) {
         return cli_fail(CLI_USAGE, "no command `%s`; see bhiv --help", argv[1]);
     }
@@ -89,7 +90,7 @@ main(int argc, char **argv)
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
         word = "version";
     }
-    const cli_command_t *command = cli_command_find(word);
+    const cli_command_t *command = find_command(word);
     if (command == NULL) {
         return cli_fail(CLI_USAGE, "no command `%s`; see bhiv --help", word);
     }

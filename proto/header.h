@@ -47,9 +47,8 @@ typedef struct {
     bool journaled;    // adds seq, at, prev as nine-byte integers, all zero, at the very end
 } header_stamp_t;
 
-enum { HEADER_PLACE_SIZE = 9 }; // one stamped integer: 0xcf and eight bytes
-
-// Where the three stamped integers lie, counted from the end of the encoded header.
+// Where the three stamped integers (0xcf and eight bytes each) lie, counted from the end of the
+// encoded header.
 enum { HEADER_SEQ_BACK = 35, HEADER_AT_BACK = 23, HEADER_PREV_BACK = 9 };
 
 // Encodes the peer's header `bytes` again for republishing: a peer's seq, at and prev dropped, the

@@ -156,9 +156,10 @@ on_welcome(client_t *self, bus_view_t body)
         self->stats.orphans++;
         return;
     }
-    // A loss that came before this welcome must not be heard after it.
-    client_link_news_t news = client_link_news(&self->link);
-    (void) news;
+    // A loss that came before this welcome must not be heard after it: all is sent again now, and
+    // waits in the socket where that is not connected yet.
+    (void) client_link_news(&self->link);
+    self->link.push_lost = false;
     char epoch[ID_SIZE_MAX + 1] = "";
     char boot[ID_SIZE_MAX + 1] = "";
     memcpy(epoch, said.epoch.data, said.epoch.size);

@@ -14,9 +14,9 @@ enum {
 
 struct client_call_table {
     client_call_t *buckets[BUCKETS];
-    client_call_t **slots; // max of them; NULL: free
-    uint32_t *free_slots;  // a stack of their indexes
-    client_call_t **heap;  // by deadline, the nearest first
+    client_call_t *slots[INBOX_OUTSTANDING_MAX]; // the first `max`; NULL: free
+    client_call_t *heap[INBOX_OUTSTANDING_MAX];  // by deadline, the nearest first
+    uint32_t free_slots[INBOX_OUTSTANDING_MAX];  // a stack of their indexes
     size_t max;
     size_t count;
     size_t heap_count;
@@ -68,10 +68,6 @@ client_call_table_new(size_t max)
     client_call_table_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
     self->max = max;
-    self->slots = calloc(max, sizeof(*self->slots));
-    self->free_slots = calloc(max, sizeof(*self->free_slots));
-    self->heap = calloc(max, sizeof(client_call_t *));
-    assert(self->slots != NULL && self->free_slots != NULL && self->heap != NULL);
     for (size_t i = 0; i < max; i++) {
         self->free_slots[i] = (uint32_t) (max - 1 - i);
     }
@@ -88,9 +84,6 @@ client_call_table_destroy(client_call_table_t **self_p)
     for (size_t i = 0; i < self->max; i++) {
         free(self->slots[i]);
     }
-    free(self->slots);
-    free(self->free_slots);
-    free(self->heap);
     free(self);
     *self_p = NULL;
 }

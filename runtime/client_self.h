@@ -124,7 +124,6 @@ void client_outbox_forget(client_t *self); // what was in flight, before a new c
 bool client_outbox_answered(client_t *self, const header_t *header, bus_view_t body);
 
 // client_subscribe.c
-void client_subscribe_readable(void *arg);
 void client_subscribe_clear(client_t *self);
 
 // The refusal in an error answer's body, which passed walk_check. client_answer.c

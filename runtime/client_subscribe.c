@@ -5,31 +5,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-bus_err_t
-client_subscribe(client_t *self, const char *pattern, client_heard_fn *fn, void *arg)
-{
-    assert(fn != NULL);
-    bus_view_t view = view_from_text(pattern);
-    if (!topic_pattern_is_legal(view)) {
-        return BUS_INVALID_TOPIC;
-    }
-    if (self->subscription_count == CLIENT_SUBSCRIPTIONS_MAX) {
-        return BUS_BUSY;
-    }
-    if (self->link.topics == NULL) {
-        client_link_open_topics(&self->link);
-        loop_add_socket(self->loop, self->link.topics, client_subscribe_readable, self);
-        self->subscriptions = calloc(CLIENT_SUBSCRIPTIONS_MAX, sizeof(*self->subscriptions));
-        assert(self->subscriptions != NULL);
-    }
-    char *kept = strdup(pattern);
-    assert(kept != NULL);
-    self->subscriptions[self->subscription_count++] =
-        (client_subscription_t){.pattern = kept, .fn = fn, .arg = arg};
-    client_link_hear(self->link.topics, topic_pattern_prefix(view));
-    return BUS_OK;
-}
-
 static void
 hear(client_t *self, const client_link_message_t *message)
 {
@@ -49,8 +24,8 @@ hear(client_t *self, const client_link_message_t *message)
     }
 }
 
-void
-client_subscribe_readable(void *arg)
+static void
+on_topics(void *arg)
 {
     client_t *self = arg;
     client_link_message_t message;
@@ -59,6 +34,32 @@ client_subscribe_readable(void *arg)
         client_link_release(&message);
     }
 }
+
+bus_err_t
+client_subscribe(client_t *self, const char *pattern, client_heard_fn *fn, void *arg)
+{
+    assert(fn != NULL);
+    bus_view_t view = view_from_text(pattern);
+    if (!topic_pattern_is_legal(view)) {
+        return BUS_INVALID_TOPIC;
+    }
+    if (self->subscription_count == CLIENT_SUBSCRIPTIONS_MAX) {
+        return BUS_BUSY;
+    }
+    if (self->link.topics == NULL) {
+        client_link_open_topics(&self->link);
+        loop_add_socket(self->loop, self->link.topics, on_topics, self);
+        self->subscriptions = calloc(CLIENT_SUBSCRIPTIONS_MAX, sizeof(*self->subscriptions));
+        assert(self->subscriptions != NULL);
+    }
+    char *kept = strdup(pattern);
+    assert(kept != NULL);
+    self->subscriptions[self->subscription_count++] =
+        (client_subscription_t){.pattern = kept, .fn = fn, .arg = arg};
+    client_link_hear(self->link.topics, topic_pattern_prefix(view));
+    return BUS_OK;
+}
+
 
 void
 client_subscribe_clear(client_t *self)

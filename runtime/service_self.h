@@ -12,7 +12,6 @@ enum {
     SERVICE_ID_KEY_MAX = 2 * ID_SIZE_MAX + 1, // id NUL source
     SERVICE_HASH_SIZE = 32,                   // SHA-256
     SERVICE_YOUNG_US = 5000000,               // whoever asked for older records has gone
-    SERVICE_ROWS_MAX = CLIENT_FILTERS_MAX,    // one filter a row, at most
 };
 
 // Ids, idempotency keys and answers are kept this long, by the journal's time.
@@ -159,8 +158,6 @@ void service_apply_tell(service_t *self, bus_view_t topic, bus_view_t body);
 // Fetches, if it is time to.
 void service_read_more(service_t *self);
 void service_read_on_welcome(void *arg, const client_welcome_t *welcome);
-// Tells the service that the last batch was undone. service_read.c
-void service_read_undone(service_t *self);
 // Says ready, once, if it is so.
 void service_read_check_ready(service_t *self);
 
