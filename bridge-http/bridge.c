@@ -11,14 +11,15 @@
 #include "link.h"
 #include "metrics.h"
 #include "openapi.h"
+#include "runtime/address.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "server.h"
-#include <arpa/inet.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sysexits.h>
 
 enum {
     SWEEP_MS = 250, // how late a deadline may be noticed
@@ -26,19 +27,7 @@ enum {
     HEALTH_MS = 1000,
     READY_MS = 1000,   // a bridge without a broker is ready too: it says so to everybody
     FILES_MAX = 16384, // descriptors: 5 ports of 1,000 connections, and room
-    EXIT_CONFIG = 78
 };
-
-static bool
-is_loopback(const char *address)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, address, &v4) == 1) {
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    }
-    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
 
 static void
 raise_file_limit(void)
@@ -50,7 +39,7 @@ raise_file_limit(void)
     limit.rlim_cur = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < FILES_MAX) {
         log_warning(
-            "few-descriptors", "limit=%lu wanted=%d", (unsigned long) limit.rlim_cur, FILES_MAX);
+            "few_descriptors", "limit=%lu wanted=%d", (unsigned long) limit.rlim_cur, FILES_MAX);
     }
 }
 
@@ -205,7 +194,7 @@ run(bridge_t *self)
     (void) loop_add_timer(self->loop, READY_MS, 1, say_ready, self);
     client_on_welcome(self->client, on_welcome, self);
     if (client_subscribe(self->client, "$bus.peer.>", on_peer, self) != BUS_OK) {
-        log_warning("no-presence", "topic=%s", "$bus.peer.>");
+        log_warning("no_presence", "topic=%s", "$bus.peer.>");
     }
     (void) loop_run(self->loop);
     return 0;
@@ -214,16 +203,16 @@ run(bridge_t *self)
 int
 bridge_run(const bridge_options_t *options)
 {
-    if (!is_loopback(options->http_bind) && !options->allow_anonymous) {
+    if (!address_is_loopback(options->http_bind) && !options->allow_anonymous) {
         fprintf(stderr,
                 "bhiv bridge: there are no credentials, and %s is not loopback: anybody could "
                 "write. Set BHIV_ALLOW_ANONYMOUS=1 to allow it.\n",
                 options->http_bind);
-        return EXIT_CONFIG;
+        return EX_CONFIG;
     }
     if (sodium_init() < 0) {
         fprintf(stderr, "bhiv bridge: libsodium does not start\n");
-        return EXIT_CONFIG;
+        return EX_CONFIG;
     }
     raise_file_limit();
     bridge_t self = {.options = options, .started_us = clock_boot_us()};

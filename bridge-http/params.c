@@ -162,7 +162,7 @@ read_owner_token(const bridge_t *bridge, char ret_token[TOKEN_SIZE_MAX])
     int fd = open(text_view(path).data, O_RDONLY | O_CLOEXEC);
     text_destroy(&path);
     if (fd < 0) {
-        log_warning("owner-token-unreadable", "errno=%d", errno);
+        log_warning("owner_token_unreadable", "errno=%d", errno);
         return 0;
     }
     ssize_t got = read(fd, ret_token, TOKEN_SIZE_MAX);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum {
@@ -17,8 +18,6 @@ enum {
     CONNECTION_MEMORY = 32 * 1024, // head, reading and writing: 16 KiB of headers fit
     IDLE_SECONDS = 60,             // a connection that is kept alive
     BACKLOG = 1024,
-    EXIT_UNAVAILABLE = 69,
-    EXIT_CONFIG = 78
 };
 
 static const char *const names[BRIDGE_PORT_COUNT] = {[BRIDGE_KARMA] = "karma",
@@ -41,11 +40,14 @@ typedef union {
     struct sockaddr_in6 v6;
 } address_t;
 
-// False where `text` is no address.
+// False where `text` is no address. Of names only localhost is one: nothing is looked up.
 static bool
 parse_address(const char *text, uint16_t port_number, address_t *ret_address, socklen_t *ret_size)
 {
     memset(ret_address, 0, sizeof(*ret_address));
+    if (strcmp(text, "localhost") == 0) {
+        text = "127.0.0.1";
+    }
     if (inet_pton(AF_INET, text, &ret_address->v4.sin_addr) == 1) {
         ret_address->v4.sin_family = AF_INET;
         ret_address->v4.sin_port = htons(port_number);
@@ -108,7 +110,7 @@ bridge_server_listen(bridge_port_t *port, uint64_t port_number)
     socklen_t size = 0;
     if (!parse_address(bind_text, (uint16_t) port_number, &address, &size)) {
         fprintf(stderr, "bhiv bridge: --http-bind %s is no IP address\n", bind_text);
-        return EXIT_CONFIG;
+        return EX_CONFIG;
     }
     int fd = open_socket(&address, size);
     if (fd < 0) {
@@ -118,7 +120,7 @@ bridge_server_listen(bridge_port_t *port, uint64_t port_number)
                 (unsigned long) port_number,
                 bridge_server_port_name(port->id),
                 strerror(errno));
-        return EXIT_UNAVAILABLE;
+        return EX_UNAVAILABLE;
     }
     port->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
                                     (uint16_t) port_number,
@@ -147,7 +149,7 @@ bridge_server_listen(bridge_port_t *port, uint64_t port_number)
     if (port->daemon == NULL) {
         (void) close(fd);
         fprintf(stderr, "bhiv bridge: libmicrohttpd does not start\n");
-        return EXIT_UNAVAILABLE;
+        return EX_UNAVAILABLE;
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(port->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     assert(info != NULL);

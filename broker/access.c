@@ -1,6 +1,5 @@
 // access.c - the rules that hold on an open bus.
 #include "access.h"
-#include <arpa/inet.h>
 
 access_grant_t
 access_hear(bus_view_t prefix)
@@ -61,14 +60,4 @@ access_say(bus_view_t topic, topic_class_t class_, const header_t *header, const
         return BUS_OK;
     }
     return BUS_INVALID_TOPIC;
-}
-
-bool
-access_is_loopback(const char *address)
-{
-    struct in_addr v4;
-    if (inet_pton(AF_INET, address, &v4) == 1) {
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    }
-    return strcmp(address, "localhost") == 0;
 }

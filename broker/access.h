@@ -2,9 +2,8 @@
 //
 // Open for now: whoever reaches the ipc sockets (a private folder) or loopback tcp may say and hear
 // every application topic. What holds even so is here: the bus's own topics and name are its own,
-// an inbox is heard by its owner alone, and tcp beyond loopback is refused, because without CURVE
-// nothing there says who speaks, and libzmq 4.3.4 cannot bound an endless multipart message.
-// Pure functions, any thread. Source: PROTOCOL.md section 3.
+// an inbox is heard by its owner alone. (broker.c refuses tcp beyond loopback.)
+// Pure functions, any thread. Source: docs/protocol.md section 3.
 #pragma once
 #include "proto/auto.h"
 #include "proto/error.h"
@@ -34,6 +33,3 @@ BUS_CHECK bus_err_t access_say(bus_view_t topic,
                                topic_class_t class_,
                                const header_t *header,
                                const char **reterr_why);
-
-// Whether tcp may be bound to this address: only loopback.
-bool access_is_loopback(const char *address);

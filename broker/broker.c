@@ -1,8 +1,8 @@
 // broker.c - the process: a journal, a router, a loop, and an exit status that says what was wrong.
 #include "broker.h"
-#include "access.h"
 #include "journal.h"
 #include "router.h"
+#include "runtime/address.h"
 #include "runtime/log.h"
 #include <assert.h>
 #include <errno.h>
@@ -10,15 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sysexits.h>
 #include <zmq.h>
-
-// As in sysexits.h, whose names say less.
-enum {
-    EXIT_ADDRESS_IN_USE = 69,
-    EXIT_IO = 74,
-    EXIT_LOCKED = 75,
-    EXIT_CONFIG = 78,
-};
 
 static const char *const door_names[2] = {[GATE_IN] = "bus.in", [GATE_OUT] = "bus.out"};
 
@@ -30,9 +23,11 @@ find_places(const broker_options_t *options, gate_places_t *ret_places)
     *ret_places = (gate_places_t){0};
     bool has_tcp = options->tcp_bind != NULL && options->tcp_bind[0] != '\0' &&
                    (options->tcp_in > 0 || options->tcp_out > 0);
-    if (has_tcp && !access_is_loopback(options->tcp_bind)) {
+    // Without CURVE nothing says who speaks there, and libzmq 4.3.4 cannot bound an endless
+    // multipart message.
+    if (has_tcp && !address_is_loopback(options->tcp_bind)) {
         log_error(
-            "broker.config", "bind=%s why=\"tcp beyond loopback needs CURVE\"", options->tcp_bind);
+            "config_refused", "bind=%s why=\"tcp beyond loopback needs CURVE\"", options->tcp_bind);
         return false;
     }
     for (int i = 0; i < 2; i++) {
@@ -43,7 +38,7 @@ find_places(const broker_options_t *options, gate_places_t *ret_places)
                             door_names[i]);
         // A socket's path has room for 107 bytes.
         if (size >= (int) (sizeof("ipc://") + sizeof(((struct sockaddr_un *) 0)->sun_path) - 1)) {
-            log_error("broker.config", "dir=%s why=\"too long for a socket\"", options->dir);
+            log_error("config_refused", "dir=%s why=\"too long for a socket\"", options->dir);
             return false;
         }
         if (has_tcp && ports[i] > 0) {
@@ -64,8 +59,8 @@ open_journal(const broker_options_t *options, journal_t **ret_journal)
     char path[4096];
     int size = snprintf(path, sizeof(path), "%s/broker", options->dir);
     if (size >= (int) sizeof(path) || (mkdir(options->dir, 0700) != 0 && errno != EEXIST)) {
-        log_error("broker.dir", "dir=%s error=\"%s\"", options->dir, strerror(errno));
-        return EXIT_IO;
+        log_error("folder_not_made", "dir=%s error=\"%s\"", options->dir, strerror(errno));
+        return EX_IOERR;
     }
     const journal_options_t journal = {
         .path = path,
@@ -77,18 +72,18 @@ open_journal(const broker_options_t *options, journal_t **ret_journal)
     if (err == BUS_OK) {
         return 0;
     }
-    log_error("broker.journal",
+    log_error("journal_not_open",
               "path=%s error=%s why=\"%s\"",
               path,
               error_text(err),
               err == BUS_CONFLICT ? "another broker has it open" : error_meaning(err));
-    return err == BUS_CONFLICT ? EXIT_LOCKED : EXIT_IO;
+    return err == BUS_CONFLICT ? EX_TEMPFAIL : EX_IOERR;
 }
 
 static void
 on_stop(void *arg, int signal_number)
 {
-    log_info("broker.stop", "signal=%d", signal_number);
+    log_info("stopping", "signal=%d", signal_number);
     router_stop(arg);
 }
 
@@ -124,20 +119,20 @@ run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, 
     gate_problem_t problem;
     bus_err_t err = router_new(&router_options, &router, &problem);
     if (err != BUS_OK) {
-        log_error("broker.bind", "address=%s why=\"%s\"", problem.where, problem.why);
-        return err == BUS_CONFLICT ? EXIT_ADDRESS_IN_USE : EXIT_IO;
+        log_error("not_bound", "address=%s why=\"%s\"", problem.where, problem.why);
+        return err == BUS_CONFLICT ? EX_UNAVAILABLE : EX_IOERR;
     }
     loop_on_stop(loop, on_stop, router);
     loop_on_signal(loop, on_signal, NULL);
     printf("ready %s\n", router_ingress(router));
     fflush(stdout);
-    log_info("broker.ready",
+    log_info("ready",
              "in=%s tcp=%s head=%llu",
              places->ipc[GATE_IN],
              places->tcp[GATE_IN],
              (unsigned long long) router_head(router));
     loop_run(loop);
-    log_info("broker.stopped", "head=%llu", (unsigned long long) router_head(router));
+    log_info("stopped", "head=%llu", (unsigned long long) router_head(router));
     return 0;
 }
 
@@ -146,7 +141,7 @@ broker_run(const broker_options_t *options)
 {
     gate_places_t places;
     if (!find_places(options, &places)) {
-        return EXIT_CONFIG;
+        return EX_CONFIG;
     }
     BUS_AUTO(loop_destroy) loop_t *loop = loop_new(); // before any thread: it blocks signals
     BUS_AUTO(journal_destroy) journal_t *journal = NULL;
@@ -155,7 +150,7 @@ broker_run(const broker_options_t *options)
         return status;
     }
     if (journal_clock_jumped(journal)) {
-        log_warning("broker.clock",
+        log_warning("clock_jumped",
                     "why=\"the clock is more than a day ahead of the journal's last record\"");
     }
     return run(options, &places, loop, journal);

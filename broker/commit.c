@@ -175,7 +175,8 @@ release_record(release_t *self, const batch_item_t *item)
         router->stats.duplicates++;
         return;
     }
-    // Usually the next one; after a commit whose flush failed the journal may hold what was refused.
+    // Usually the next one; after a commit whose flush failed the journal may hold what was
+    // refused.
     assert(item->seq > router->position.head);
     router->position.head = item->seq;
     router->position.at = item->at;
@@ -201,7 +202,7 @@ release_trim(router_t *self, const batch_item_t *item)
 {
     self->is_trim_pending = false;
     if (item->err != BUS_OK) {
-        log_warning("broker.trim", "error=%s", error_text((bus_err_t) item->err));
+        log_warning("trim_failed", "error=%s", error_text((bus_err_t) item->err));
         return;
     }
     self->position.first = item->first;

@@ -1,4 +1,4 @@
-// control.c - what a peer says to the broker: the operations of PROTOCOL.md section 4, one row
+// control.c - what a peer says to the broker: the operations of docs/protocol.md section 4, one row
 // each.
 #include "proto/limits.h"
 #include "proto/schema.h"

@@ -116,8 +116,8 @@ refuse_subscription(egress_t *self, bus_view_t prefix, const char *why)
         return;
     }
     char text[160];
-    log_warning("broker.subscription",
-                "state=refused why=%s prefix=%s refused=%llu",
+    log_warning("subscription_refused",
+                "why=%s prefix=%s refused=%llu",
                 why,
                 log_escape(prefix, text, sizeof(text)),
                 (unsigned long long) (self->stats->subscriptions_refused - self->refused_told));

@@ -189,8 +189,8 @@ refuse(gate_t *self, int fd)
     uint64_t now_ms = clock_boot_ms();
     if (self->refused_logged == 0 || now_ms - self->refused_logged >= REFUSED_LOG_EVERY_MS) {
         self->refused_logged = now_ms;
-        log_warning("broker.connections",
-                    "state=refused open=%llu limit=%llu refused=%llu",
+        log_warning("connections_refused",
+                    "open=%llu limit=%llu refused=%llu",
                     (unsigned long long) gate_connections(self),
                     (unsigned long long) self->limit,
                     (unsigned long long) self->stats->connections_refused);

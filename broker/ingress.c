@@ -87,8 +87,8 @@ check_body(const message_t *message, const char **reterr_why)
     return walk_check(message->body, mode, BODY_DEPTH_MAX, reterr_why);
 }
 
-// Everything that PROTOCOL.md section 2 asks of a message. The header is decoded first: it says
-// where a refusal goes.
+// Everything that docs/protocol.md section 2 asks of a message. The header is decoded first: it
+// says where a refusal goes.
 static bus_err_t
 check(message_t *message, int frame_count, const char **reterr_why)
 {

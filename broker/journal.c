@@ -16,7 +16,7 @@
 #define CLOCK_JUMP_US (24 * UINT64_C(3600000000))
 
 static const store_table_t tables[TABLE_COUNT] = {
-    [TABLE_LOG] = {"log", STORE_KEYS_UINT64, true, "every record, by seq"},
+    [TABLE_LOG] = {JOURNAL_LOG_TABLE, STORE_KEYS_UINT64, true, "every record, by seq"},
     [TABLE_STATE] = {"state",
                      STORE_KEYS_BYTES,
                      true,

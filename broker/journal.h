@@ -19,6 +19,8 @@ enum {
     JOURNAL_TRIM_MAX = 10000, // records that one trim removes, so that publishing goes on
 };
 
+#define JOURNAL_LOG_TABLE "log" // its store's table of records, by seq: for tools
+
 typedef struct journal journal_t;
 
 typedef struct {

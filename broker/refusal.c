@@ -18,7 +18,7 @@ log_refused(router_t *self, const header_t *header, const refusal_t *refusal)
     char source[ID_SIZE_MAX * 4];
     char why[WHY_SIZE];
     const char *said = refusal->why == NULL ? error_meaning(refusal->err) : refusal->why;
-    log_warning("broker.refused",
+    log_warning("refused",
                 "error=%s source=%s why=%s count=%llu",
                 error_text(refusal->err),
                 log_escape(header->source, source, sizeof(source)),
@@ -41,7 +41,7 @@ void
 refusal_tick(router_t *self)
 {
     if (self->refusals.count > 0 && clock_boot_ms() - self->refusals.logged_ms >= LOG_EVERY_MS) {
-        log_warning("broker.refused", "more=%llu", (unsigned long long) self->refusals.count);
+        log_warning("refused", "more=%llu", (unsigned long long) self->refusals.count);
         self->refusals.count = 0;
         self->refusals.logged_ms = clock_boot_ms();
     }

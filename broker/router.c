@@ -143,7 +143,7 @@ know_consumer(void *arg, bus_view_t consumer, uint64_t ack)
 {
     router_t *self = arg;
     if (consumer_heard(self->consumers, consumer, 0, ack, true) != BUS_OK) {
-        log_warning("broker.consumers", "error=more_than_%d_stored", CONSUMERS_MAX);
+        log_warning("consumers_forgotten", "max=%d", CONSUMERS_MAX);
     }
 }
 
@@ -252,9 +252,7 @@ static void
 on_late(void *arg)
 {
     router_t *self = arg;
-    log_error("broker.stop",
-              "state=late pending_bytes=%llu",
-              (unsigned long long) gather_bytes(self->gather));
+    log_error("stop_late", "pending_bytes=%llu", (unsigned long long) gather_bytes(self->gather));
     loop_stop(self->options.loop);
 }
 

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STREAM_KEPT_US (24 * UINT64_C(3600000000)) // PROTOCOL.md section 5
+#define STREAM_KEPT_US (24 * UINT64_C(3600000000)) // docs/protocol.md section 5
 #define STREAM_IDLE_US (10 * UINT64_C(60000000))
 
 enum {

@@ -78,7 +78,7 @@ copy_store(const cli_dir_t *from,
     if (err != BUS_OK) {
         return failed("copy", source, err);
     }
-    err = cli_stores_check_safely(target, ret_report);
+    err = cli_stores_check(target, ret_report);
     return err == BUS_OK ? CLI_DONE : failed("verify", target, err);
 }
 

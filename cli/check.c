@@ -100,7 +100,7 @@ check_all(const cli_dir_t *dir, const cli_stores_t *stores, cli_output_t *out)
             break;
         }
         cli_stores_report_t report;
-        bus_err_t err = cli_stores_check_safely(path, &report);
+        bus_err_t err = cli_stores_check(path, &report);
         status = graver(status, err);
         if (out->format == CLI_FORMAT_LINE) {
             add_row(&table, name, err, &report);

@@ -74,9 +74,6 @@ BUS_CHECK int cli_dir_join(const cli_dir_t *self, const char *leaf, char ret_pat
 BUS_CHECK int
 cli_dir_endpoint(const cli_dir_t *self, const char *leaf, char ret_endpoint[CLI_ENDPOINT_SIZE]);
 
-// Whether an address (a number, or "localhost") can be reached from this machine alone.
-bool cli_address_is_loopback(const char *address);
-
 // --- The verbs ---------------------------------------------------------------------------------
 
 extern const cli_command_t cli_up;

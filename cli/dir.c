@@ -1,7 +1,6 @@
 // dir.c - the folder that a system lives in: sockets, stores, locks, process ids.
 #include "cli.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -112,18 +111,4 @@ cli_dir_endpoint(const cli_dir_t *self, const char *leaf, char ret_endpoint[CLI_
     }
     int written = snprintf(ret_endpoint, CLI_ENDPOINT_SIZE, "ipc://%s/%s", self->path, leaf);
     return written < CLI_ENDPOINT_SIZE ? CLI_DONE : too_long(self->path);
-}
-
-bool
-cli_address_is_loopback(const char *address)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, address, &v4) == 1) {
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    }
-    if (inet_pton(AF_INET6, address, &v6) == 1) {
-        return IN6_IS_ADDR_LOOPBACK(&v6);
-    }
-    return strcmp(address, "localhost") == 0;
 }

@@ -6,15 +6,28 @@
 #include "proto/text.h"
 #include "proto/topic.h"
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+typedef struct {
+    bool list;
+} flags_t;
+
+// clang-format off
+static const option_row_t rows[] = {
+    {"list", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, list), 0, 0,
+     "prints the names of the pages instead"},
+};
+// clang-format on
+
 static const option_table_t options = {
     .program = "bhiv docs",
-    .arguments = "commands|topics|messages|errors|http",
+    .arguments = "[PAGE]",
     .help = "Prints a page of Markdown made from the program's own tables.",
-    .arguments_min = 1,
+    .rows = rows,
+    .row_count = sizeof rows / sizeof rows[0],
     .arguments_max = 1,
 };
 
@@ -147,13 +160,22 @@ static const page_t pages[] = {
     {"http", bridge_openapi_document},
 };
 
+static const size_t page_count = sizeof pages / sizeof pages[0];
+
 static int
 run(int argc, char **argv)
 {
+    flags_t flags = {0};
     const char *words[1] = {NULL};
     unsigned word_count = 0;
-    option_parse(&options, argc, argv, NULL, words, &word_count);
-    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; ++i) {
+    option_parse(&options, argc, argv, &flags, words, &word_count);
+    for (size_t i = 0; i < page_count && flags.list; ++i) {
+        puts(pages[i].name);
+    }
+    if (flags.list) {
+        return CLI_DONE;
+    }
+    for (size_t i = 0; i < page_count && word_count == 1; ++i) {
         if (strcmp(pages[i].name, words[0]) == 0) {
             BUS_AUTO(text_destroy) text_t *out = text_new();
             pages[i].add(out);
@@ -162,7 +184,7 @@ run(int argc, char **argv)
             return CLI_DONE;
         }
     }
-    return cli_fail(CLI_USAGE, "`%s` is none of %s", words[0], options.arguments);
+    return cli_fail(CLI_USAGE, "which page? bhiv docs --list names them");
 }
 
 const cli_command_t cli_docs = {

@@ -207,12 +207,6 @@ run_bridge(int argc, char **argv)
     option_parse(&bridge_options, argc, argv, &flags, NULL, NULL);
     log_start("bridge");
     bridge_options_t *options = &flags.bridge;
-    if (!cli_address_is_loopback(options->http_bind) && !options->allow_anonymous) {
-        return cli_fail(CLI_CONFIG,
-                        "HTTP would be open to anybody on %s: keep to loopback, or set "
-                        "BHIV_ALLOW_ANONYMOUS=1",
-                        options->http_bind);
-    }
     cli_dir_t dir;
     cli_endpoints_t bus;
     int status = cli_dir_make(flags.place.dir, &dir);

@@ -1,13 +1,12 @@
 // stores.c - see stores.h.
 #include "stores.h"
 
-#include "proto/limits.h"
-#include "runtime/service_self.h"
+#include "broker/journal.h"
+#include "runtime/service.h"
 
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,100 +53,19 @@ cli_stores_find(const char *dir, cli_stores_t *ret_stores)
     return CLI_DONE;
 }
 
-// --- Tables ------------------------------------------------------------------------------------
-
-typedef struct {
-    store_table_t rows[STORE_TABLES_MAX];
-    char names[STORE_TABLES_MAX][STORE_KEY_SIZE_MAX + 1];
-    size_t count;
-} tables_t;
-
-static int
-list_tables(MDB_txn *txn, tables_t *ret_tables)
-{
-    MDB_dbi main_dbi;
-    MDB_cursor *cursor = NULL;
-    int rc = mdb_dbi_open(txn, NULL, 0, &main_dbi);
-    if (rc == MDB_SUCCESS) {
-        rc = mdb_cursor_open(txn, main_dbi, &cursor);
-    }
-    MDB_val key;
-    while (rc == MDB_SUCCESS && ret_tables->count < STORE_TABLES_MAX) {
-        rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT);
-        if (rc != MDB_SUCCESS || key.mv_size > STORE_KEY_SIZE_MAX ||
-            ((const char *) key.mv_data)[0] == '_') { // the store's own
-            continue;
-        }
-        char *name = ret_tables->names[ret_tables->count];
-        memcpy(name, key.mv_data, key.mv_size);
-        name[key.mv_size] = '\0';
-        MDB_dbi dbi;
-        unsigned flags = 0;
-        rc = mdb_dbi_open(txn, name, 0, &dbi);
-        if (rc == MDB_SUCCESS) {
-            rc = mdb_dbi_flags(txn, dbi, &flags);
-        }
-        bool is_integer = (flags & MDB_INTEGERKEY) != 0;
-        ret_tables->rows[ret_tables->count++] = (store_table_t){
-            .name = name,
-            .keys = is_integer ? STORE_KEYS_UINT64 : STORE_KEYS_BYTES,
-        };
-    }
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
-}
-
-static bus_err_t
-read_tables(const char *path, tables_t *ret_tables)
-{
-    MDB_env *env = NULL;
-    MDB_txn *txn = NULL;
-    ret_tables->count = 0;
-    int rc = mdb_env_create(&env);
-    assert(rc == MDB_SUCCESS); // out of memory
-    rc = mdb_env_set_maxdbs(env, STORE_TABLES_MAX + 1);
-    if (rc == MDB_SUCCESS) {
-        rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOTLS, 0600);
-    }
-    if (rc == MDB_SUCCESS) {
-        rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
-    }
-    if (rc == MDB_SUCCESS) {
-        rc = list_tables(txn, ret_tables);
-    }
-    mdb_txn_abort(txn);
-    mdb_env_close(env);
-    bool is_damaged = rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND ||
-                      rc == MDB_VERSION_MISMATCH || rc == MDB_BAD_TXN;
-    return rc == MDB_SUCCESS ? BUS_OK : is_damaged ? BUS_CORRUPT : BUS_IO;
-}
-
 // --- Checking ----------------------------------------------------------------------------------
-
-static unsigned
-find_table(const tables_t *tables, const char *name)
-{
-    unsigned table = 0;
-    while (table < tables->count && strcmp(tables->rows[table].name, name) != 0) {
-        ++table;
-    }
-    return table;
-}
 
 // Where the store stands in the journal: what is the last record for the journal itself.
 static void
-read_place(store_txn_t *txn, const tables_t *tables, cli_stores_report_t *report)
+read_place(store_txn_t *txn, const store_tables_t *tables, cli_stores_report_t *report)
 {
     bus_view_t key;
     bus_view_t value;
-    unsigned meta = find_table(tables, "harness_meta");
-    unsigned log = find_table(tables, "log");
+    unsigned meta = store_tables_find(tables, SERVICE_META_TABLE);
+    unsigned log = store_tables_find(tables, JOURNAL_LOG_TABLE);
     if (meta < tables->count) {
-        service_place_t place;
-        if (store_get(txn, meta, VIEW_LITERAL("place"), &value) == BUS_OK &&
-            value.size == sizeof place) {
-            memcpy(&place, value.data, sizeof place);
-            report->place = place.cursor;
+        if (service_store_cursor(txn, meta, &report->place) != BUS_OK) {
+            report->place = 0;
         }
     } else if (log < tables->count) {
         BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
@@ -159,15 +77,15 @@ read_place(store_txn_t *txn, const tables_t *tables, cli_stores_report_t *report
     }
 }
 
-bus_err_t
-cli_stores_check(const char *path, cli_stores_report_t *ret_report)
+static bus_err_t
+check_here(const char *path, cli_stores_report_t *ret_report)
 {
     *ret_report = (cli_stores_report_t){0};
-    tables_t *tables = calloc(1, sizeof *tables);
+    store_tables_t *tables = calloc(1, sizeof *tables);
     assert(tables);
     BUS_AUTO(store_destroy) store_t *store = NULL;
     BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
-    bus_err_t err = read_tables(path, tables);
+    bus_err_t err = store_tables_read(path, tables);
     if (err == BUS_OK) {
         const store_options_t options = {
             .path = path,
@@ -212,7 +130,7 @@ typedef struct {
 } verdict_t;
 
 bus_err_t
-cli_stores_check_safely(const char *path, cli_stores_report_t *ret_report)
+cli_stores_check(const char *path, cli_stores_report_t *ret_report)
 {
     *ret_report = (cli_stores_report_t){0};
     int ends[2];
@@ -224,7 +142,7 @@ cli_stores_check_safely(const char *path, cli_stores_report_t *ret_report)
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        verdict.err = cli_stores_check(path, &verdict.report);
+        verdict.err = check_here(path, &verdict.report);
         _exit(write(ends[1], &verdict, sizeof verdict) == sizeof verdict ? 0 : 1);
     }
     close(ends[1]);

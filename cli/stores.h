@@ -33,8 +33,6 @@ typedef struct {
 } cli_stores_report_t;
 
 // Reads every record of the store. BUS_CORRUPT where one is bad (the report says where),
-// BUS_CONFLICT where a process has it open, BUS_NOT_FOUND. It may crash on a page that is no longer
-// one.
+// BUS_CONFLICT where a process has it open, BUS_NOT_FOUND. In a child process, because it may crash
+// on a page that is no longer one: that is BUS_CORRUPT, too (with no table named).
 BUS_CHECK bus_err_t cli_stores_check(const char *path, cli_stores_report_t *ret_report);
-// The same in a child process, so that a crash there is BUS_CORRUPT here (with no table named).
-BUS_CHECK bus_err_t cli_stores_check_safely(const char *path, cli_stores_report_t *ret_report);

@@ -81,12 +81,12 @@ write_pid(const child_t *child)
     pid_path(child, ".new", fresh);
     FILE *file = fopen(fresh, "we");
     if (file == NULL) {
-        log_warning("pid-file", "part=%s errno=%d", child->plan->name, errno);
+        log_warning("pid_file", "part=%s errno=%d", child->plan->name, errno);
         return;
     }
     bool written = fprintf(file, "%d\n", (int) child->pid) > 0;
     if (fclose(file) != 0 || !written || rename(fresh, path) != 0) {
-        log_warning("pid-file", "part=%s errno=%d", child->plan->name, errno);
+        log_warning("pid_file", "part=%s errno=%d", child->plan->name, errno);
     }
 }
 
@@ -137,7 +137,7 @@ start(void *arg)
     child->timer = 0;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        log_error("part-start", "part=%s errno=%d", child->plan->name, errno);
+        log_error("part_start", "part=%s errno=%d", child->plan->name, errno);
         plan_start(child);
         return;
     }
@@ -147,7 +147,7 @@ start(void *arg)
     }
     close(ends[1]);
     if (pid < 0) {
-        log_error("part-start", "part=%s errno=%d", child->plan->name, errno);
+        log_error("part_start", "part=%s errno=%d", child->plan->name, errno);
         close(ends[0]);
         plan_start(child);
         return;
@@ -160,7 +160,7 @@ start(void *arg)
     child->told = false;
     write_pid(child);
     loop_add_fd(owner->loop, child->out, POLLIN, on_output, child);
-    log_debug("part-started", "part=%s pid=%d", child->plan->name, (int) pid);
+    log_debug("part_started", "part=%s pid=%d", child->plan->name, (int) pid);
 }
 
 // Starts it again: at once, or after its wait.
@@ -181,7 +181,7 @@ plan_start(child_t *child)
         wait_ms = doublings > 5 ? CLI_SUPERVISE_BACKOFF_MAX_MS
                                 : (unsigned) CLI_SUPERVISE_BACKOFF_MIN_MS << doublings;
     }
-    log_warning("part-restart", "part=%s wait_ms=%u", child->plan->name, wait_ms);
+    log_warning("part_restart", "part=%s wait_ms=%u", child->plan->name, wait_ms);
     if (wait_ms > 0) {
         remove_pid(child); // the number may soon be another's
     }
@@ -217,7 +217,7 @@ take_line(child_t *child)
     }
     child->ready_ms = clock_boot_ms();
     child->was_ready = true;
-    log_info("part-ready",
+    log_info("part_ready",
              "part=%s pid=%d ms=%llu",
              child->plan->name,
              (int) child->pid,
@@ -295,7 +295,7 @@ on_stop_late(void *arg)
     for (size_t i = 0; i < self->plan->count; ++i) {
         const child_t *child = &self->children[i];
         if (child->pid != 0) {
-            log_warning("part-kill", "part=%s", child->plan->name);
+            log_warning("part_kill", "part=%s", child->plan->name);
             (void) kill(child->pid, SIGKILL);
         }
     }
@@ -347,7 +347,7 @@ take_death(child_t *child, int wait_status)
     bool exited = WIFEXITED(wait_status);
     int code = exited ? WEXITSTATUS(wait_status) : WTERMSIG(wait_status);
     log_warning(
-        "part-died", "part=%s %s=%d", child->plan->name, exited ? "status" : "signal", code);
+        "part_died", "part=%s %s=%d", child->plan->name, exited ? "status" : "signal", code);
     if (exited && !child->was_ready && code >= STATUS_FIRST && code <= STATUS_LAST) {
         remove_pid(child);
         stop(self, code);

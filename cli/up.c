@@ -7,6 +7,7 @@
 // than find a port or a store still taken.
 #include "cli.h"
 #include "connect.h"
+#include "runtime/address.h"
 #include "runtime/clock.h"
 #include "runtime/id.h"
 #include "runtime/log.h"
@@ -400,7 +401,7 @@ run(int argc, char **argv)
     if (status != CLI_DONE) {
         return status;
     }
-    if (!cli_address_is_loopback(plan.flags.http_bind) && !plan.flags.allow_anonymous) {
+    if (!address_is_loopback(plan.flags.http_bind) && !plan.flags.allow_anonymous) {
         return cli_fail(CLI_CONFIG,
                         "everything would be open to anybody on %s: keep to loopback, or set "
                         "BHIV_ALLOW_ANONYMOUS=1",

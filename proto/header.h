@@ -1,6 +1,6 @@
 // header.h - the second frame of a message: its decoding, checking, encoding and stamping.
 //
-// A decoded header owns nothing: its strings are views into the frame. Source: PROTOCOL.md
+// A decoded header owns nothing: its strings are views into the frame. Source: docs/protocol.md
 // section 2. Pure functions, any thread.
 #pragma once
 #include "auto.h"

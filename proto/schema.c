@@ -1,6 +1,7 @@
 // schema.c - the tables of schema/ as data. No logic is generated: the functions below are ordinary
 // loops over the rows.
 #include "schema.h"
+#include "limits.h"
 #include "walk.h"
 #include <assert.h>
 #include <math.h>

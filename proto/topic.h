@@ -1,6 +1,6 @@
 // topic.h - what a topic is, which class it belongs to, and patterns over topics.
 //
-// Pure functions over topic.def, any thread. Source: PROTOCOL.md sections 2 and 3.
+// Pure functions over topic.def, any thread. Source: docs/protocol.md sections 2 and 3.
 #pragma once
 #include "auto.h"
 #include "error.h"

@@ -4,7 +4,7 @@
 // recurses, and a length that a peer claims is compared with what is there before it is used
 // (msgpack-c 4.0.0 would ask malloc for it). Check a body once with walk_check; after that, walking
 // it cannot fail, and callers may assert it.
-// Source: the msgpack specification, and PROTOCOL.md section 2 for the limits.
+// Source: the msgpack specification, and docs/protocol.md section 2 for the limits.
 #pragma once
 #include "auto.h"
 #include "error.h"

@@ -1,9 +1,10 @@
 // client.h - a peer's end of the bus: publish, request, subscribe, fetch, answer.
 //
 // Owner: the loop's thread; everything is asynchronous and nothing blocks. One PUSH up; one SUB for
-// the inbox alone and another for topics (PROTOCOL.md section 1). A message with an answer waits
-// for the welcome, and is sent again (same id, same pseq) after each later welcome, so it survives
-// a broker that dies, and is applied once. Queues are bounded: one over is BUS_BUSY to its sender.
+// the inbox alone and another for topics (docs/protocol.md section 1). A message with an answer
+// waits for the welcome, and is sent again (same id, same pseq) after each later welcome, so it
+// survives a broker that dies, and is applied once. Queues are bounded: one over is BUS_BUSY to its
+// sender.
 //
 // Publishing with an ack goes through one pseq stream of the client's own (a fresh UUID, or "" and
 // a stored counter for an outbox, see client_outbox_*): in order, without gaps, go-back-N on a

@@ -1,10 +1,11 @@
 // client_stream.c - go-back-N over a stream of numbers without gaps.
 //
 // The broker takes pseq last + 1, answers lower ones as duplicates and refuses higher ones with
-// PSEQ_GAP (PROTOCOL.md section 5). So a message that is sent again under its own number can only
-// be taken once, and one that was lost holds up all behind it: going back to it is always safe, and
-// never loses, doubles or reorders. Three things make us go back: a refusal, a new connection, and
-// nothing having moved for a second (an ack or a message was lost and nobody will tell).
+// PSEQ_GAP (docs/protocol.md section 5). So a message that is sent again under its own number can
+// only be taken once, and one that was lost holds up all behind it: going back to it is always
+// safe, and never loses, doubles or reorders. Three things make us go back: a refusal, a new
+// connection, and nothing having moved for a second (an ack or a message was lost and nobody will
+// tell).
 //
 // What is not safe is giving a number to another message while a copy of anything may still claim
 // it: the new one would be taken for a duplicate and lost. Copies outlive their answers, and even

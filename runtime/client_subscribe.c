@@ -60,7 +60,6 @@ client_subscribe(client_t *self, const char *pattern, client_heard_fn *fn, void 
     return BUS_OK;
 }
 
-
 void
 client_subscribe_clear(client_t *self)
 {

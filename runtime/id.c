@@ -33,6 +33,17 @@ id_random(void *ret_bytes, size_t size)
 }
 
 void
+id_hex(const void *bytes, size_t size, char *ret_text)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < size; i++) {
+        ret_text[2 * i] = hex_digits[at[i] >> 4];
+        ret_text[2 * i + 1] = hex_digits[at[i] & 15];
+    }
+    ret_text[2 * size] = '\0';
+}
+
+void
 id_random_hex(char *ret_text, size_t digits)
 {
     unsigned char bytes[32];

@@ -8,5 +8,7 @@ enum { ID_TEXT_SIZE = 37 }; // 36 characters and the NUL
 void id_make(char ret_text[ID_TEXT_SIZE]);
 // `size` random bytes.
 void id_random(void *ret_bytes, size_t size);
+// Bytes as 2 * `size` lower-case hex digits and a NUL.
+void id_hex(const void *bytes, size_t size, char *ret_text);
 // `digits` random lower-case hex digits and a NUL.
 void id_random_hex(char *ret_text, size_t digits);

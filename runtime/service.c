@@ -12,14 +12,12 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
 
 enum {
     ALONE_MS = 200,         // without a broker it is ready after this
     HOUSEKEEPING_MS = 1000, // flushes when idle
     REAP_EVERY = 10,        // of these: clears reader slots of dead processes
-    EXIT_IO = 74,
-    EXIT_LOCKED = 75,
-    EXIT_CONFIG = 78,
 };
 
 // --- Life ----------------------------------------------------------------------------------------
@@ -206,9 +204,9 @@ service_run(const service_definition_t *definition, const service_options_t *opt
     bus_err_t err = open_state(self);
     if (err != BUS_OK) {
         log_error("store_not_open", "path=%s error=%s", self->path, error_text(err));
-        self->status = err == BUS_CONFLICT ? EXIT_LOCKED : EXIT_IO;
+        self->status = err == BUS_CONFLICT ? EX_TEMPFAIL : EX_IOERR;
     } else if (!join(self)) {
-        self->status = EXIT_CONFIG;
+        self->status = EX_CONFIG;
     } else {
         log_info("start",
                  "cursor=%llu rules=%u",

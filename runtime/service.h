@@ -96,6 +96,14 @@ typedef struct {
 // the process's exit status (0; 74 I/O; 75 store locked; 78 epoch changed).
 int service_run(const service_definition_t *definition, const service_options_t *options);
 
+// --- For tools that look into a store from outside ----------------------------------------------
+
+#define SERVICE_META_TABLE "harness_meta" // every service's store has it
+
+// The seq that the service reads next; `meta` is that table's place in the open store.
+// BUS_NOT_FOUND where it never read, BUS_CORRUPT, BUS_IO.
+BUS_CHECK bus_err_t service_store_cursor(store_txn_t *txn, unsigned meta, uint64_t *ret_cursor);
+
 // --- For `apply` --------------------------------------------------------------------------------
 
 // Refuses: sets what the answer says. `details`: whole msgpack, or absent. Returns `err`, so that

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
 
 enum {
     PAGE_RECORDS_MAX = 2000,             // of one transaction
@@ -18,8 +19,7 @@ enum {
     EFFECTS_BYTES_MAX = 8 * 1024 * 1024, // answers of one batch: beyond it commits early
     EXPIRE_FACTOR = 2,                   // forgets faster than it learns
     EXPIRE_MIN = 64,
-    EXIT_CONFIG = 78,
-    EXIT_IO = 74,
+    PACE_RECORDS = 32,
 };
 
 static void on_page(void *arg, const client_page_t *page);
@@ -45,8 +45,18 @@ fetch(service_t *self, uint64_t from)
 void
 service_read_more(service_t *self)
 {
-    if (self->knows_outbox && !self->is_failing && self->status == 0) {
+    if (self->knows_outbox && !self->is_failing && !self->is_paced && self->status == 0) {
         fetch(self, self->committed.cursor);
+    }
+}
+
+// Tells the service that the last batch was undone.
+static void
+tell_undone(service_t *self)
+{
+    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
+    if (self->definition->undone != NULL && store_begin(self->store, STORE_READ, &txn) == BUS_OK) {
+        self->definition->undone(self->state, txn);
     }
 }
 
@@ -59,11 +69,11 @@ on_retry(void *arg)
         bus_err_t err = service_store_open(self);
         if (err != BUS_OK) {
             log_error("store_lost", "error=%s", error_text(err));
-            service_stop(self, EXIT_IO);
+            service_stop(self, EX_IOERR);
             return;
         }
         service_outbox_catch_up(self);
-        service_read_undone(self);
+        tell_undone(self);
     }
     self->is_failing = false;
     service_read_more(self);
@@ -130,15 +140,6 @@ commit_batch(service_t *self, client_records_t *records, uint64_t next)
     return err;
 }
 
-void
-service_read_undone(service_t *self)
-{
-    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
-    if (self->definition->undone != NULL && store_begin(self->store, STORE_READ, &txn) == BUS_OK) {
-        self->definition->undone(self->state, txn);
-    }
-}
-
 // Nothing of the batch has happened.
 static void
 undo(service_t *self, bus_err_t why)
@@ -152,7 +153,7 @@ undo(service_t *self, bus_err_t why)
     self->effect_count = 0;
     self->is_failing = true;
     client_fetch_cancel(self->client);
-    service_read_undone(self);
+    tell_undone(self);
     retry_later(self);
 }
 
@@ -183,7 +184,7 @@ is_other_epoch(service_t *self, bus_view_t epoch)
         return false;
     }
     log_error("epoch_changed", "store=%s hint=this_is_another_journal", self->epoch);
-    service_stop(self, EXIT_CONFIG);
+    service_stop(self, EX_CONFIG);
     return true;
 }
 
@@ -196,11 +197,19 @@ on_page_error(service_t *self, bus_err_t err)
                   error_text(err),
                   (unsigned long long) self->committed.cursor,
                   err == BUS_TRIMMED ? "restore_a_snapshot" : "the_journal_lost_records");
-        service_stop(self, EXIT_CONFIG);
+        service_stop(self, EX_CONFIG);
         return;
     }
     log_warning("fetch_refused", "error=%s", error_text(err));
     retry_later(self);
+}
+
+static void
+on_paced(void *arg)
+{
+    service_t *self = arg;
+    self->is_paced = false;
+    service_read_more(self);
 }
 
 static void
@@ -221,11 +230,16 @@ on_page(void *arg, const client_page_t *page)
         service_read_more(self);
         return;
     }
-    if (page->count > 0) {
+    bool paced = page->count >= PACE_RECORDS && page->next > page->head && getenv("PACE");
+    if (page->count > 0 && !paced) {
         fetch(self, page->next);
     }
     if (page->next != self->committed.cursor) {
         apply_page(self, page);
+    }
+    if (paced) {
+        self->is_paced = true;
+        (void) loop_add_timer(self->loop, (unsigned) atoi(getenv("PACE")), 1, on_paced, self);
     }
     service_read_more(self); // busy where the next page is on its way
     service_read_check_ready(self);
@@ -249,7 +263,7 @@ service_read_on_welcome(void *arg, const client_welcome_t *welcome)
         }
         if (err != BUS_OK) {
             log_error("epoch_not_kept", "error=%s", error_text(err));
-            service_stop(self, EXIT_IO);
+            service_stop(self, EX_IOERR);
             return;
         }
         snprintf(self->epoch, sizeof(self->epoch), "%s", welcome->epoch);

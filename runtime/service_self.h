@@ -84,6 +84,7 @@ struct service {
     bool knows_outbox;   // the first hello was answered: records may be applied
     bool is_ready;       // said on stdout
     bool is_failing;     // the last batch was undone: tried again in a second
+    bool is_paced;       // under load: the next page is asked for in a while
     bool needs_sync;     // committed since the last flush
 
     service_hand_t hand;

@@ -16,7 +16,7 @@
 typedef enum { META, OUTBOX, IDS, IDS_BY_SEQ, ANSWERS, IDEMS, TABLE_COUNT } own_t;
 
 static const store_table_t own_tables[TABLE_COUNT] = {
-    [META] = {"harness_meta",
+    [META] = {SERVICE_META_TABLE,
               STORE_KEYS_BYTES,
               false,
               "place in the journal, epoch, configuration"},
@@ -92,6 +92,17 @@ load_place(service_t *self, store_txn_t *txn)
         self->epoch[epoch.size] = '\0';
     }
     return err == BUS_NOT_FOUND ? BUS_OK : err;
+}
+
+bus_err_t
+service_store_cursor(store_txn_t *txn, unsigned meta, uint64_t *ret_cursor)
+{
+    service_place_t place;
+    bus_err_t err = get_row(txn, meta, key_place, &place, sizeof(place));
+    if (err == BUS_OK) {
+        *ret_cursor = place.cursor;
+    }
+    return err;
 }
 
 // Says so where the state was made by other rules.

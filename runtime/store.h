@@ -127,13 +127,13 @@ enum { STORE_HASH_SIZE = 65 }; // 64 hex digits and the NUL
 // SHA-256 over the name, keys and values of every table with `state`, in key order.
 BUS_CHECK bus_err_t store_state_hash(store_txn_t *txn, char ret_hex[STORE_HASH_SIZE]);
 
-// Reads every record of every table: the first bad one is named in reterr_table and reterr_key
-// (at most 64 bytes of it). For tests and `bhiv check`. BUS_CORRUPT.
 typedef struct {
-    uint64_t records;
-    uint64_t bad;
-    const char *bad_table;
+    uint64_t records;      // read
+    uint64_t bad;          // of them, and those that a damaged tree lost
+    const char *bad_table; // the first with a bad one, as in the options; NULL: none
 } store_check_t;
+// Reads every record of every table; takes as long as the disk does. BUS_CORRUPT where one is bad:
+// *ret_check says how many and where.
 BUS_CHECK bus_err_t store_check(store_txn_t *txn, store_check_t *ret_check);
 
 // Copies the store in `from` (which another process may have open and be writing) into the empty or
@@ -141,3 +141,16 @@ BUS_CHECK bus_err_t store_check(store_txn_t *txn, store_check_t *ret_check);
 // the process that has `from` open: it would lose LMDB's locks. BUS_NOT_FOUND where there is no
 // store, BUS_CONFLICT where `to` is not empty, BUS_FULL, BUS_CORRUPT, BUS_IO.
 BUS_CHECK bus_err_t store_copy(const char *from, const char *to);
+
+// The tables of a store whose owner is not asked: rows to open it with. The names lie within, so it
+// must not be copied.
+typedef struct {
+    store_table_t rows[STORE_TABLES_MAX];
+    char names[STORE_TABLES_MAX][STORE_KEY_SIZE_MAX + 1];
+    size_t count;
+} store_tables_t;
+// Reads them; another process may have the store open, but not this one (see store_copy).
+// BUS_CORRUPT where it is no store or a damaged one, BUS_CONFLICT, BUS_IO.
+BUS_CHECK bus_err_t store_tables_read(const char *path, store_tables_t *ret_tables);
+// The table's place in rows; `count` where it is not there.
+unsigned store_tables_find(const store_tables_t *self, const char *name);

@@ -3,6 +3,7 @@
 // Each table with `state` adds its name, then each record its key and its value, every piece behind
 // its size as eight bytes, little-endian, so that no two contents give the same bytes; a table ends
 // with a size that no piece has. Integer keys are hashed as they are stored.
+#include "id.h"
 #include "store.h"
 #include "store_lmdb.h"
 #include <assert.h>
@@ -91,11 +92,6 @@ store_state_hash(store_txn_t *txn, char ret_hex[STORE_HASH_SIZE])
     unsigned char bytes[SHA256_SIZE];
     int ok = EVP_DigestFinal_ex(hash.context, bytes, NULL);
     assert(ok == 1);
-    static const char hex_digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        ret_hex[2 * i] = hex_digits[bytes[i] >> 4];
-        ret_hex[2 * i + 1] = hex_digits[bytes[i] & 15];
-    }
-    ret_hex[2 * sizeof(bytes)] = '\0';
+    id_hex(bytes, sizeof(bytes), ret_hex);
     return BUS_OK;
 }

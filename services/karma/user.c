@@ -1,6 +1,7 @@
 // user.c - a user's ledger to and from its record.
 #include "user.h"
 #include "proto/walk.h"
+#include "runtime/id.h"
 #include "tables.h"
 #include <assert.h>
 #include <openssl/evp.h>
@@ -130,7 +131,6 @@ karma_user_save(store_txn_t *txn, bus_view_t user_id, const karma_ledger_t *ledg
 void
 karma_user_hash(const karma_ledger_t *ledger, char ret_hex[KARMA_HASH_SIZE])
 {
-    static const char digits[] = "0123456789abcdef";
     BUS_AUTO(pack_destroy) pack_t *record = pack_new();
     karma_user_encode(ledger, record);
     bus_view_t bytes = pack_view(record);
@@ -138,9 +138,5 @@ karma_user_hash(const karma_ledger_t *ledger, char ret_hex[KARMA_HASH_SIZE])
     unsigned size = 0;
     int done = EVP_Digest(bytes.data, bytes.size, hash, &size, EVP_sha256(), NULL);
     assert(done == 1 && size == HASH_BYTES); // fails only where OpenSSL was built without SHA-256
-    for (size_t i = 0; i < HASH_BYTES; i++) {
-        ret_hex[2 * i] = digits[hash[i] >> 4];
-        ret_hex[2 * i + 1] = digits[hash[i] & 0x0f];
-    }
-    ret_hex[KARMA_HASH_SIZE - 1] = '\0';
+    id_hex(hash, sizeof hash, ret_hex);
 }

@@ -1,4 +1,4 @@
-"""PROTOCOL.md sections 2, 3 and 5, said to the real broker: what a message is, what becomes of it."""
+"""docs/protocol.md sections 2, 3 and 5, said to the real broker: what a message is, what becomes of it."""
 
 import struct
 import uuid

@@ -1,4 +1,4 @@
-"""PROTOCOL.md sections 1, 3 and 4: who hears what, requests, presence, and what the broker answers."""
+"""docs/protocol.md sections 1, 3 and 4: who hears what, requests, presence, and what the broker answers."""
 
 import time
 import uuid

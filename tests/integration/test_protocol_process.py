@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def publish_window(peer, numbers, kill_after=None, kill=None):
-    """Sends these pseqs until each is acked, as PROTOCOL.md section 5 has it: in order, from the
+    """Sends these pseqs until each is acked, as docs/protocol.md section 5 has it: in order, from the
     expected one on after a gap, again what is unanswered after a later welcome."""
     left = list(numbers)
     acked = 0

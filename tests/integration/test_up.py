@@ -115,7 +115,7 @@ def test_what_is_killed_is_started_again(bhiv, tmp_path, name):
     with System(bhiv, tmp_path / "d") as system:
         pid = system.kill(name)
         system.restarted(name, pid)
-        log = eventually(lambda: f"part-died part={name} signal=9" in system.log_path.read_text())
+        log = eventually(lambda: f"part_died part={name} signal=9" in system.log_path.read_text())
         assert log
 
         def answers():
@@ -129,7 +129,7 @@ def test_the_first_death_costs_no_wait_and_quick_ones_back_off(bhiv, tmp_path):
         for _ in range(4):
             system.restarted("broker", system.kill("broker"))
         waits = [line.split("wait_ms=")[1].split()[0]
-                 for line in system.log_path.read_text().splitlines() if "part-restart" in line]
+                 for line in system.log_path.read_text().splitlines() if "part_restart" in line]
         assert waits == ["0", "100", "200", "400"]
 
 
@@ -176,15 +176,15 @@ def test_asked_to_stop_it_stops_all_in_order_and_exits_0(bhiv, tmp_path, number)
         os.close(fd)
     system.up.close()
     log = system.log_path.read_text()
-    assert "part-kill" not in log, "each stopped by itself"
-    assert log.rindex("bucket stopped") < log.rindex("broker.stopped"), "the broker is the last"
+    assert "part_kill" not in log, "each stopped by itself"
+    assert log.rindex("bucket stopped") < log.rindex("broker stopped"), "the broker is the last"
 
 
 def test_a_part_that_does_not_stop_is_killed_in_the_end(bhiv, tmp_path):
     system = System(bhiv, tmp_path / "d", args=["--only", "broker"]).start()
     os.kill(system.pid("broker"), signal.SIGSTOP)
     assert system.stop() == 0
-    assert "part-kill part=broker" in system.log_path.read_text()
+    assert "part_kill part=broker" in system.log_path.read_text()
 
 
 # --- Refusing -----------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 """The rules of our style that a machine can check. Prints every breach; exits 1 where there is one.
 
 Length of functions, nesting and parameters are clang-tidy's; the rest is here: line and file length,
-goto, symbols that name their file, layers that include only downwards, unfinished words, and paths
-of somebody's machine.
+goto, symbols that name their file, layers that include only downwards and keep their inner headers
+to themselves, ids of log lines, unfinished words, and paths of somebody's machine.
 """
 
 import pathlib
@@ -70,6 +70,22 @@ def check_includes(path, text):
             breach(path, number, f"{layer} may not include {match[1]}")
 
 
+def check_private(path, text):
+    """A header that a folder keeps to itself says so in its name; nobody else includes it."""
+    for number, line in enumerate(text.split("\n"), 1):
+        match = re.match(r'#include "(?:[^"]+/)([^"/]+)_(self|inner|state)\.h"', line)
+        if match:
+            breach(path, number, f"{match[1]}_{match[2]}.h is its own folder's alone")
+
+
+def check_log_ids(path, text):
+    """The id of a log line is what people search for: words of one shape, in every part."""
+    for match in re.finditer(r'\blog_(?:error|warning|info|debug)\(\s*"([^"]*)"', text):
+        if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", match[1]):
+            number = text.count("\n", 0, match.start()) + 1
+            breach(path, number, f"the log id {match[1]} is not in words_like_these")
+
+
 def check_head(path, text):
     first = text.split("\n", 1)[0]
     if not re.match(rf"// {re.escape(path.name)} - .", first):
@@ -115,6 +131,8 @@ def main():
         check_head(path, text)
         if "tests" not in path.parts:
             check_includes(path, text)
+            check_private(path, text)
+            check_log_ids(path, text)
             if path.suffix == ".c":
                 check_symbols(path, text)
     for path in tracked("*.c", "*.h", "*.def", "*.py", "*.md", "*.sh", "scripts/*", "CMakeLists.txt"):

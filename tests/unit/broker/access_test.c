@@ -81,14 +81,3 @@ Test(access, only_a_reply_goes_to_an_inbox)
     header.re = VIEW_NONE;
     cr_assert_eq(say("_inbox.a.1", &header), BUS_MALFORMED_MESSAGE);
 }
-
-Test(access, tcp_is_for_loopback)
-{
-    cr_assert(access_is_loopback("127.0.0.1"));
-    cr_assert(access_is_loopback("127.1.2.3"));
-    cr_assert(access_is_loopback("localhost"));
-    cr_assert_not(access_is_loopback("0.0.0.0"));
-    cr_assert_not(access_is_loopback("*"));
-    cr_assert_not(access_is_loopback("192.168.1.1"));
-    cr_assert_not(access_is_loopback(""));
-}

@@ -1,6 +1,6 @@
 // fake_broker.h - a broker of a few hundred lines for tests: same loop, journal in memory, and
-// faults on demand. It speaks PROTOCOL.md on real sockets, and loses, refuses or dies when it is
-// told to.
+// faults on demand. It speaks docs/protocol.md on real sockets, and loses, refuses or dies when it
+// is told to.
 #pragma once
 #include "runtime/client.h"
 #include "runtime/loop.h"

@@ -125,3 +125,12 @@ Test(id, random_hex_has_as_many_digits_as_asked)
     id_random_hex(other, 32);
     cr_expect_str_neq(one, other);
 }
+
+Test(id, hex_is_two_lower_case_digits_a_byte)
+{
+    char text[9];
+    id_hex("\x00\x1f\xa0\xff", 4, text);
+    cr_assert_str_eq(text, "001fa0ff");
+    id_hex("", 0, text);
+    cr_assert_str_eq(text, "");
+}

@@ -1,4 +1,4 @@
-// test_rules.c - the tables of rules.def hold together, and a bad row is named.
+// rules_test.c - the tables of rules.def hold together, and a bad row is named.
 #include "karma/rules.h"
 #include <criterion/criterion.h>
 #include <math.h>

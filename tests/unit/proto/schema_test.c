@@ -1,4 +1,4 @@
-// test_schema.c - the tables of message bodies, and the loops over them.
+// schema_test.c - the tables of message bodies, and the loops over them.
 #include "help.h"
 #include "proto/limits.h"
 #include "proto/schema.h"

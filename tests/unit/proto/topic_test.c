@@ -1,4 +1,4 @@
-// test_topic.c - the catalogue of topics, what is legal, and patterns. PROTOCOL.md sections 2
+// topic_test.c - the catalogue of topics, what is legal, and patterns. docs/protocol.md sections 2
 // and 3.
 #include "help.h"
 #include "proto/limits.h"

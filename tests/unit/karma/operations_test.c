@@ -1,4 +1,4 @@
-// test_operations.c - Karma's operations end to end on a store: answers, refusals, what is told.
+// operations_test.c - Karma's operations end to end on a store: answers, refusals, what is told.
 #include "help.h"
 #include "karma/operations.h"
 #include "karma/user.h"

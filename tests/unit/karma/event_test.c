@@ -1,4 +1,4 @@
-// test_event.c - kept events: each user's own, in the journal's order, whole.
+// event_test.c - kept events: each user's own, in the journal's order, whole.
 #include "help.h"
 #include "karma/event.h"
 #include <criterion/criterion.h>

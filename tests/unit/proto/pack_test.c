@@ -1,4 +1,4 @@
-// test_pack.c - known answers: the bytes of the msgpack specification.
+// pack_test.c - known answers: the bytes of the msgpack specification.
 #include "help.h"
 #include "proto/pack.h"
 

@@ -1,4 +1,4 @@
-// test_walk_check.c - the check that every body passes: PROTOCOL.md section 2, and pitfalls of
+// walk_check_test.c - the check that every body passes: docs/protocol.md section 2, and pitfalls of
 // msgpack readers.
 #include "help.h"
 #include "proto/limits.h"

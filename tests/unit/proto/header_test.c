@@ -1,4 +1,4 @@
-// test_header.c - the header: each rule of PROTOCOL.md section 2, and stamping.
+// header_test.c - the header: each rule of docs/protocol.md section 2, and stamping.
 #include "help.h"
 #include "proto/header.h"
 #include "proto/limits.h"

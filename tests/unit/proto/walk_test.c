@@ -1,4 +1,4 @@
-// test_walk.c - reading msgpack where it lies: items, finding, conversions.
+// walk_test.c - reading msgpack where it lies: items, finding, conversions.
 #include "help.h"
 #include "proto/walk.h"
 

@@ -1,4 +1,4 @@
-// test_user.c - a user's record: the same bytes as another msgpack writes, and back to the last
+// user_test.c - a user's record: the same bytes as another msgpack writes, and back to the last
 // bit.
 #include "help.h"
 #include "karma/user.h"

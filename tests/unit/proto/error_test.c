@@ -1,4 +1,4 @@
-// test_error.c - the error table.
+// error_test.c - the error table.
 #include "help.h"
 #include "proto/error.h"
 

@@ -1,4 +1,4 @@
-// test_text.c - the growing text.
+// text_test.c - the growing text.
 #include "help.h"
 
 Test(text, starts_empty_and_ends_in_a_nul)

@@ -1,4 +1,4 @@
-// test_transcode.c - JSON to msgpack and back, exactly, or a refusal.
+// transcode_test.c - JSON to msgpack and back, exactly, or a refusal.
 #include "help.h"
 #include "proto/limits.h"
 #include "proto/walk.h"
