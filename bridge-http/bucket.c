@@ -9,9 +9,7 @@
 #include "proto/topic.h"
 #include "proto/walk.h"
 #include "shapes.h"
-#include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -55,24 +53,17 @@ event_topic(bus_view_t type, char ret_topic[TOPIC_SIZE_MAX + 1])
 static void
 pack_event(bus_view_t requester, bus_view_t event_data, pack_t *out)
 {
-    walk_t walk = walk_from(event_data);
-    walk_item_t map;
-    bus_err_t err = walk_next(&walk, &map);
-    assert(err == BUS_OK && map.type == WALK_MAP);
     size_t place = pack_map_begin(out);
     pack_pair_str(out, "requester_id", requester);
     uint32_t count = 1;
-    for (uint32_t i = 0; i < map.count; i++) {
-        walk_item_t key;
-        bus_view_t value;
-        err = walk_next(&walk, &key);
-        assert(err == BUS_OK && key.type == WALK_STR);
-        err = walk_skip(&walk, &value);
-        assert(err == BUS_OK);
-        if (view_is(key.bytes, "requester_id")) {
+    walk_pairs_t pairs = walk_pairs(event_data);
+    bus_view_t key;
+    bus_view_t value;
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if (view_is(key, "requester_id")) {
             continue;
         }
-        pack_str(out, key.bytes);
+        pack_str(out, key);
         pack_raw(out, value);
         count++;
     }

@@ -1,4 +1,4 @@
-// console.c - the console's port: publishing, reading the journal, and what the broker knows.
+// console.c - the console's port: publishing, reading the journal, the topic catalogue.
 #include "answer.h"
 #include "ask.h"
 #include "handler.h"
@@ -212,28 +212,7 @@ bridge_console_events(bridge_request_t *self)
     }
 }
 
-// --- The broker's own ---------------------------------------------------------------------------
-
-static void
-ask_broker(bridge_request_t *self)
-{
-    bridge_ask(self,
-               &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
-                               .topic = self->route->topic,
-                               .body = VIEW_LITERAL("\x80")});
-}
-
-void
-bridge_console_stats(bridge_request_t *self)
-{
-    ask_broker(self);
-}
-
-void
-bridge_console_peers(bridge_request_t *self)
-{
-    ask_broker(self);
-}
+// --- GET /bus/topics ----------------------------------------------------------------------------
 
 void
 bridge_console_topics(bridge_request_t *self)

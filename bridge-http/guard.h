@@ -6,7 +6,6 @@
 // where `METHOD SP target SP version CRLF (name: value CRLF)* CRLF` puts it. See
 // docs/adr/0003-libmicrohttpd-with-a-guard.md. Pure functions.
 #pragma once
-#include "proto/error.h"
 #include "proto/view.h"
 #include <stdint.h>
 

@@ -36,8 +36,6 @@ bridge_handler_t bridge_page_style;
 // console.c
 bridge_handler_t bridge_console_publish;
 bridge_handler_t bridge_console_events;
-bridge_handler_t bridge_console_stats;
-bridge_handler_t bridge_console_peers;
 bridge_handler_t bridge_console_topics;
 
 // stream.c

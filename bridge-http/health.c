@@ -5,7 +5,6 @@
 #include "proto/walk.h"
 #include "runtime/clock.h"
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -280,20 +279,16 @@ is_ours(bus_view_t key)
 static uint32_t
 pack_block(const part_t *part, pack_t *out)
 {
-    walk_t walk = walk_from(pack_view(part->body));
-    walk_item_t map;
-    if (part->heard_us == 0 || walk_next(&walk, &map) != BUS_OK || map.type != WALK_MAP) {
+    if (part->heard_us == 0) {
         return 0;
     }
     uint32_t count = 0;
-    for (uint32_t i = 0; i < map.count; i++) {
-        walk_item_t key;
-        bus_view_t value;
-        if (walk_next(&walk, &key) != BUS_OK || walk_skip(&walk, &value) != BUS_OK) {
-            break;
-        }
-        if (key.type == WALK_STR && !is_ours(key.bytes)) {
-            pack_str(out, key.bytes);
+    walk_pairs_t pairs = walk_pairs(pack_view(part->body));
+    bus_view_t key;
+    bus_view_t value;
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if (key.data != NULL && !is_ours(key)) {
+            pack_str(out, key);
             pack_raw(out, value);
             count++;
         }
@@ -487,27 +482,21 @@ bridge_health_status(bridge_request_t *request)
 static void
 write_bus_stats(const part_t *part, text_t *out)
 {
-    walk_t walk = walk_from(pack_view(part->body));
-    walk_item_t map;
-    if (!is_fresh(part) || walk_next(&walk, &map) != BUS_OK || map.type != WALK_MAP) {
+    if (!is_fresh(part)) {
         return;
     }
     text_add_format(out,
                     "# HELP bhiv_bus The broker's counters, a second old at most.\n"
                     "# TYPE bhiv_bus gauge\n");
-    for (uint32_t i = 0; i < map.count && i < STAT_NAMES_MAX; i++) {
-        walk_item_t key;
-        bus_view_t value;
+    walk_pairs_t pairs = walk_pairs(pack_view(part->body));
+    bus_view_t key;
+    bus_view_t value;
+    for (unsigned i = 0; i < STAT_NAMES_MAX && walk_pairs_next(&pairs, &key, &value) == BUS_OK;
+         i++) {
         double number;
-        if (walk_next(&walk, &key) != BUS_OK || walk_skip(&walk, &value) != BUS_OK) {
-            return;
-        }
-        if (key.type == WALK_STR && walk_as_real(value, &number) == BUS_OK) {
-            text_add_format(out,
-                            "bhiv_bus{counter=\"%.*s\"} %.17g\n",
-                            (int) key.bytes.size,
-                            key.bytes.data,
-                            number);
+        if (key.data != NULL && walk_as_real(value, &number) == BUS_OK) {
+            text_add_format(
+                out, "bhiv_bus{counter=\"%.*s\"} %.17g\n", (int) key.size, key.data, number);
         }
     }
 }

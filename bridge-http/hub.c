@@ -2,7 +2,6 @@
 #include "hub.h"
 #include "event.h"
 #include "proto/limits.h"
-#include "proto/topic.h"
 #include "stream.h"
 #include <assert.h>
 #include <stdio.h>

@@ -3,13 +3,11 @@
 #include "ask.h"
 #include "handler.h"
 #include "params.h"
-#include "proto/limits.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
 #include "shapes.h"
 #include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 // --- POST /v1/event -----------------------------------------------------------------------------
 
@@ -65,24 +63,17 @@ has(bus_view_t map, const char *key)
 static void
 pack_life_event(const bridge_shape_karma_event_t *asked, pack_t *out)
 {
-    walk_t walk = walk_from(asked->data);
-    walk_item_t map;
-    bus_err_t err = walk_next(&walk, &map);
-    assert(err == BUS_OK && map.type == WALK_MAP);
     size_t place = pack_map_begin(out);
     uint32_t count = 0;
-    for (uint32_t i = 0; i < map.count; i++) {
-        walk_item_t key;
-        bus_view_t value;
-        err = walk_next(&walk, &key);
-        assert(err == BUS_OK && key.type == WALK_STR);
-        err = walk_skip(&walk, &value);
-        assert(err == BUS_OK);
-        if ((asked->timestamp.data != NULL && view_is(key.bytes, "timestamp")) ||
-            (asked->source.data != NULL && view_is(key.bytes, "source"))) {
+    walk_pairs_t pairs = walk_pairs(asked->data);
+    bus_view_t key;
+    bus_view_t value;
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if ((asked->timestamp.data != NULL && view_is(key, "timestamp")) ||
+            (asked->source.data != NULL && view_is(key, "source"))) {
             continue;
         }
-        pack_str(out, key.bytes);
+        pack_str(out, key);
         pack_raw(out, value);
         count++;
     }

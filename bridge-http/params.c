@@ -3,7 +3,6 @@
 #include "answer.h"
 #include "ask.h"
 #include "link.h"
-#include "proto/limits.h"
 #include "proto/walk.h"
 #include "runtime/log.h"
 #include <assert.h>

@@ -3,7 +3,6 @@
 // Works on the target as it came over the wire: a `%2F` inside a segment stays inside it, and `%00`
 // is found (libmicrohttpd cuts the decoded path there). Pure functions.
 #pragma once
-#include "proto/auto.h"
 #include "proto/view.h"
 #include <stdint.h>
 

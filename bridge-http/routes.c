@@ -93,9 +93,9 @@ const bridge_route_t bridge_routes[] = {
     {CONSOLE, BRIDGE_GET, "/bus/events", "bus_events", BRIDGE_OPEN,
      "", NULL, BODY(bus_events), bridge_console_events, "reads the journal"},
     {CONSOLE, BRIDGE_GET, "/bus/stats", "bus_stats", BRIDGE_OPEN,
-     "$bus.stats", NULL, NULL, bridge_console_stats, "the broker's counters"},
+     "$bus.stats", NULL, NULL, bridge_common_question, "the broker's counters"},
     {CONSOLE, BRIDGE_GET, "/bus/peers", "bus_peers", BRIDGE_OPEN,
-     "$bus.peers", NULL, NULL, bridge_console_peers, "who is on the bus"},
+     "$bus.peers", NULL, NULL, bridge_common_question, "who is on the bus"},
     {CONSOLE, BRIDGE_GET, "/bus/topics", "bus_topics", BRIDGE_OPEN,
      "", NULL, NULL, bridge_console_topics, "the topic catalogue"},
 };

@@ -2,7 +2,6 @@
 #include "server.h"
 #include "link.h"
 #include "request.h"
-#include "runtime/log.h"
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-// trace.h - which trace a request belongs to. Pure but for bridge_trace_choose's random id.
+// trace.h - which trace a request belongs to. Pure but for the id that bridge_trace_choose makes.
 #pragma once
 #include "proto/limits.h"
 #include "proto/view.h"
@@ -14,7 +14,7 @@ bool bridge_trace_is_legal(bus_view_t text);
 bus_view_t bridge_trace_from_parent(bus_view_t traceparent);
 
 // The first of them that is legal: the body's, X-Trace-Id, traceparent's; else a new one of 32 hex
-// digits. Any may be absent.
+// digits, that sorts behind those made before. Any may be absent.
 void bridge_trace_choose(bus_view_t body,
                          bus_view_t header,
                          bus_view_t traceparent,

@@ -151,7 +151,8 @@ broker_run(const broker_options_t *options)
     }
     if (journal_clock_jumped(journal)) {
         log_warning("clock_jumped",
-                    "why=\"the clock is more than a day ahead of the journal's last record\"");
+                    "why=\"the clock is more than a day ahead of the journal's last record\" "
+                    "hint=\"nothing is let go by its age until the next start\"");
     }
     return run(options, &places, loop, journal);
 }

@@ -1,6 +1,5 @@
 // control.c - what a peer says to the broker: the operations of docs/protocol.md section 4, one row
 // each.
-#include "proto/limits.h"
 #include "proto/schema.h"
 #include "router_state.h"
 #include "runtime/clock.h"

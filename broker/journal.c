@@ -181,6 +181,7 @@ start_clock(journal_t *self)
     self->anchor_at = wall > last ? wall : last;
     self->anchor_boot = clock_boot_us();
     self->clock_jumped = self->state.head > 0 && wall > last && wall - last > CLOCK_JUMP_US;
+    stream_map_start(self->streams, self->anchor_at);
 }
 
 bus_err_t

@@ -11,8 +11,9 @@ is_past(const journal_t *self, bus_view_t value, uint64_t now)
     if (self->retention_bytes > 0 && self->state.bytes > self->retention_bytes) {
         return true;
     }
-    // One that cannot be read has no age: it is kept until the journal is over its bytes.
-    return self->retention_us > 0 && value.data != NULL &&
+    // One that cannot be read has no age: it is kept until the journal is over its bytes. Nor is
+    // age known where the clock jumped: the owner's next start says that it is right.
+    return self->retention_us > 0 && !self->clock_jumped && value.data != NULL &&
            record_at(value) + self->retention_us < now;
 }
 

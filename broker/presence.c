@@ -1,5 +1,4 @@
 // presence.c - hello, beat, bye and silence, and the two topics that tell of them.
-#include "proto/limits.h"
 #include "router_state.h"
 #include "runtime/clock.h"
 

@@ -17,11 +17,12 @@
 #include <zmq.h>
 
 enum {
-    PAGES_MAX = 32,   // waiting for the router, 4 MiB each at most
-    DRAIN_MAX = 256,  // messages taken before parked fetches get their turn
-    FRAMES_MAX = 5,   // "F" reply_to id trace_id body
-    LOOK_PARKED = 4,  // so many parked fetches are scanned without a look at the new records first
-    BUSY_RETRY_S = 1, // what a fetch that found no place is told
+    PAGES_MAX = 32,    // waiting for the router, 4 MiB each at most
+    DRAIN_MAX = 256,   // messages taken before parked fetches get their turn
+    FRAMES_MAX = 5,    // "F" reply_to id trace_id body
+    LOOK_PARKED = 4,   // so many parked fetches are scanned without a look at the new records first
+    BUSY_RETRY_S = 1,  // what a fetch that found no place is told
+    MOVED_ON_MS = 500, // a fetch that only skipped records is answered by then: see turn
     POLL_MS_MAX = 600000,
 };
 
@@ -272,7 +273,9 @@ wake(reader_t *self, fetch_t *fetch, uint64_t families, uint64_t now_ms)
 }
 
 // Goes once through the parked: with `families`, what the new head brought; with 0, deadlines
-// alone.
+// alone. A fetch that moved on over records of others is soon answered, empty: the consumer's
+// cursor, and with it its lag and what retention may take, would stand still for as long as it is
+// parked.
 static void
 turn(reader_t *self, uint64_t families)
 {
@@ -281,7 +284,11 @@ turn(reader_t *self, uint64_t families)
     size_t kept = 0;
     for (size_t i = 0; i < self->parked_count; i++) {
         fetch_t *fetch = self->parked[i];
+        uint64_t from = fetch->from;
         bool is_answered = families != 0 && wake(self, fetch, families, now_ms);
+        if (!is_answered && fetch->from > from && fetch->deadline_ms > now_ms + MOVED_ON_MS) {
+            fetch->deadline_ms = now_ms + MOVED_ON_MS;
+        }
         if (!is_answered && now_ms >= fetch->deadline_ms) {
             answer_empty(self, fetch);
             is_answered = true;

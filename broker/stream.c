@@ -20,8 +20,9 @@ struct stream_map {
     stream_t *last;                      // found last: a publisher's messages follow each other
     stream_t *asked[STREAM_ORIGINS_MAX]; // the streams that have an origin
     uint32_t asked_count;
-    uint64_t tick;  // counts questions to origins
-    uint64_t steps; // records that this commit may still walk back
+    uint64_t start_at; // streams cannot have been unused for longer than since then
+    uint64_t tick;     // counts questions to origins
+    uint64_t steps;    // records that this commit may still walk back
 };
 
 typedef struct {
@@ -237,6 +238,12 @@ stream_map_load(stream_map_t *self, store_txn_t *txn)
 }
 
 void
+stream_map_start(stream_map_t *self, uint64_t at)
+{
+    self->start_at = at;
+}
+
+void
 stream_map_begin(stream_map_t *self)
 {
     assert(self->dirty == NULL);
@@ -345,7 +352,11 @@ stream_map_flush(stream_map_t *self, store_txn_t *txn, uint64_t at)
 {
     for (int i = 0; i < STREAM_EXPIRE_MAX; i++) {
         stream_t *oldest = self->oldest;
-        if (oldest == NULL || oldest->is_dirty || oldest->state.at + STREAM_KEPT_US > at) {
+        if (oldest == NULL || oldest->is_dirty) {
+            break;
+        }
+        uint64_t used = oldest->state.at > self->start_at ? oldest->state.at : self->start_at;
+        if (used + STREAM_KEPT_US > at) {
             break;
         }
         bus_err_t err = discard_oldest(self, txn);

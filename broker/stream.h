@@ -63,6 +63,10 @@ uint32_t stream_map_count(const stream_map_t *self);
 
 // Forgets what is in memory and reads the table. BUS_CORRUPT, BUS_IO.
 BUS_CHECK bus_err_t stream_map_load(stream_map_t *self, store_txn_t *txn);
+// The journal is open since `at`: time before it does not count as time in which a stream was
+// unused. So neither a clock that jumped nor a journal that was away forgets what publishers still
+// ask for.
+void stream_map_start(stream_map_t *self, uint64_t at);
 // A commit begins: its bounds start anew.
 void stream_map_begin(stream_map_t *self);
 // The stream, or NULL. Valid until the next call that may remove streams.

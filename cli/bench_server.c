@@ -2,7 +2,6 @@
 // own on a real disk, and gone with it. See bench.h.
 #include "bench.h"
 
-#include "runtime/id.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

@@ -12,6 +12,7 @@
 #include "runtime/service.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 // --- The broker --------------------------------------------------------------------------------
 
@@ -79,13 +80,21 @@ const cli_command_t cli_part_broker = {
 typedef struct {
     cli_place_t place;
     uint64_t store_bytes;
+    bool karma_test_helpers; // Karma's alone
 } service_flags_t;
 
 // clang-format off
-static const option_row_t service_rows[] = {
-    CLI_PLACE_ROWS(service_flags_t, place),
-    {"store-bytes", 0, OPTION_BYTES, "BYTES", NULL, offsetof(service_flags_t, store_bytes), 0, 0,
-     "the most that the store may hold; default 64g"},
+#define SERVICE_ROWS \
+    CLI_PLACE_ROWS(service_flags_t, place), \
+    {"store-bytes", 0, OPTION_BYTES, "BYTES", NULL, offsetof(service_flags_t, store_bytes), 0, 0, \
+     "the most that the store may hold; default 64g"}
+
+static const option_row_t bucket_rows[] = {SERVICE_ROWS};
+static const option_row_t karma_rows[] = {
+    SERVICE_ROWS,
+    {"karma-test-helpers", 0, OPTION_FLAG, NULL, NULL,
+     offsetof(service_flags_t, karma_test_helpers), 0, 0,
+     "takes karma.test. commands and effective_at"},
 };
 // clang-format on
 
@@ -107,6 +116,10 @@ run_service(const service_definition_t *definition,
     if (status != CLI_DONE) {
         return status;
     }
+    // By the environment, because that is where a service's configuration comes from.
+    if (flags.karma_test_helpers && setenv("BHIV_KARMA_TEST_HELPERS", "1", 1) != 0) {
+        return cli_fail(CLI_IO, "out of memory");
+    }
     service_options_t options = {
         .dir = dir.path,
         .ingress = bus.ingress,
@@ -121,8 +134,8 @@ static const option_table_t bucket_options = {
     .arguments = "",
     .help = "Runs Bucket, the custodian: keeps events, and forwards them to Karma. It prints "
             "`ready bucket` when it has caught up with the journal, and stops on SIGTERM.",
-    .rows = service_rows,
-    .row_count = sizeof service_rows / sizeof service_rows[0],
+    .rows = bucket_rows,
+    .row_count = sizeof bucket_rows / sizeof bucket_rows[0],
 };
 
 static int
@@ -144,8 +157,8 @@ static const option_table_t karma_options = {
     .arguments = "",
     .help = "Runs Karma, the ledger: tokens, merit, roles. It prints `ready karma` when it has "
             "caught up with the journal, and stops on SIGTERM.",
-    .rows = service_rows,
-    .row_count = sizeof service_rows / sizeof service_rows[0],
+    .rows = karma_rows,
+    .row_count = sizeof karma_rows / sizeof karma_rows[0],
 };
 
 static int

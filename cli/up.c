@@ -227,6 +227,9 @@ command_of_part(const plan_t *plan, part_id_t part, command_t *ret_command)
     }
     add_word(ret_command, "--ingress=%s", plan->bus.ingress);
     add_word(ret_command, "--egress=%s", plan->bus.egress);
+    if (part == PART_KARMA && plan->flags.dev) {
+        add_word(ret_command, "--karma-test-helpers");
+    }
     if (part != PART_BRIDGE) {
         return;
     }
@@ -408,9 +411,6 @@ run(int argc, char **argv)
                         plan.flags.http_bind);
     }
     plan.ports = ports_from(plan.flags.port_base);
-    if (plan.flags.dev && setenv("BHIV_KARMA_TEST_HELPERS", "1", 1) != 0) {
-        return cli_fail(CLI_IO, "out of memory");
-    }
     status = prepare_dir(&plan);
     if (status == CLI_DONE) {
         status = supervise(&plan, chosen);

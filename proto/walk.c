@@ -61,6 +61,39 @@ find_view(bus_view_t map, bus_view_t key, bus_view_t *ret_value)
     return BUS_NOT_FOUND;
 }
 
+walk_pairs_t
+walk_pairs(bus_view_t map)
+{
+    walk_pairs_t self = {.walk = walk_from(map)};
+    walk_item_t head;
+    if (walk_next(&self.walk, &head) == BUS_OK && head.type == WALK_MAP) {
+        self.left = head.count;
+        self.is_whole = true;
+    }
+    return self;
+}
+
+bus_err_t
+walk_pairs_next(walk_pairs_t *self, bus_view_t *ret_key, bus_view_t *ret_value)
+{
+    if (!self->is_whole) {
+        return BUS_MALFORMED_MESSAGE;
+    }
+    if (self->left == 0) {
+        return BUS_NOT_FOUND;
+    }
+    bus_view_t key;
+    if (walk_skip(&self->walk, &key) != BUS_OK || walk_skip(&self->walk, ret_value) != BUS_OK) {
+        self->is_whole = false;
+        return BUS_MALFORMED_MESSAGE;
+    }
+    self->left--;
+    if (walk_as_str(key, ret_key) != BUS_OK) {
+        *ret_key = VIEW_NONE;
+    }
+    return BUS_OK;
+}
+
 bus_err_t
 walk_find(bus_view_t map, const char *key, bus_view_t *ret_value)
 {

@@ -74,6 +74,19 @@ BUS_CHECK bus_err_t walk_next(walk_t *self, walk_item_t *ret_item);
 // Steps over one whole value with everything in it; *ret_value (may be NULL) is its bytes.
 BUS_CHECK bus_err_t walk_skip(walk_t *self, bus_view_t *ret_value);
 
+// The pairs of a map, in their order.
+typedef struct {
+    walk_t walk;   // at the next pair
+    uint32_t left; // to come
+    bool is_whole; // it is a map, and nothing broke off yet
+} walk_pairs_t;
+
+// Begins. What is no map has no pairs, and its first step says so.
+walk_pairs_t walk_pairs(bus_view_t map);
+// The next pair; a key that is no text is an absent view. BUS_NOT_FOUND behind the last;
+// BUS_MALFORMED_MESSAGE where it is no map or breaks off, which a checked one never does.
+BUS_CHECK bus_err_t walk_pairs_next(walk_pairs_t *self, bus_view_t *ret_key, bus_view_t *ret_value);
+
 // The value of `key` in the map that `map` is. BUS_NOT_FOUND where it is absent or `map` is none.
 BUS_CHECK bus_err_t walk_find(bus_view_t map, const char *key, bus_view_t *ret_value);
 

@@ -7,6 +7,7 @@
 // once more under its id, as its caller would do: the owner ignores the second and replies again.
 #include "client_self.h"
 #include "clock.h"
+#include "proto/schema.h"
 #include "proto/topic.h"
 #include "proto/walk.h"
 #include <assert.h>
@@ -54,6 +55,7 @@ client_new(loop_t *loop, const client_options_t *options)
     char unique[INBOX_RANDOM_DIGITS + 1];
     id_random_hex(unique, INBOX_RANDOM_DIGITS);
     snprintf(self->inbox, sizeof(self->inbox), "_inbox.%s.%s", self->source, unique);
+    bool is_legal = topic_is_inbox(view_from_text(self->inbox));
     size_t max = options->pending_max;
     self->calls = client_call_table_new(
         max == 0 || max > INBOX_OUTSTANDING_MAX ? INBOX_OUTSTANDING_MAX : max);
@@ -61,7 +63,7 @@ client_new(loop_t *loop, const client_options_t *options)
     self->header = pack_new();
     self->body = pack_new();
     self->fetch.body = pack_new();
-    if (client_link_init(&self->link, options->ingress, self->egress) != BUS_OK) {
+    if (!is_legal || client_link_init(&self->link, options->ingress, self->egress) != BUS_OK) {
         client_destroy(&self);
         return NULL;
     }
@@ -141,6 +143,13 @@ bool
 client_is_connected(const client_t *self)
 {
     return self->is_connected;
+}
+
+bool
+client_is_awaiting_welcome(client_t *self)
+{
+    on_news(self);
+    return self->link.inbox_open && !self->is_connected;
 }
 
 uint64_t
@@ -500,6 +509,15 @@ client_reply(client_t *self, const header_t *asked, bus_err_t err, bus_view_t bo
         .re = asked->id,
         .status = err == BUS_OK ? VIEW_LITERAL("success") : VIEW_LITERAL("error"),
     };
+    if (body.data == NULL) {
+        pack_clear(self->body);
+        if (err == BUS_OK) {
+            pack_map(self->body, 0);
+        } else {
+            schema_pack_error(self->body, err, NULL, VIEW_NONE, 0);
+        }
+        body = pack_view(self->body);
+    }
     if (client_send_raw(self, asked->reply_to, &header, body) != BUS_OK) {
         self->stats.refused++;
     }

@@ -29,8 +29,8 @@ typedef struct {
     size_t pending_max;  // answers waited for, at most INBOX_OUTSTANDING_MAX; 0: that
 } client_options_t;
 
-// NULL where an endpoint makes no sense to ZeroMQ. None of its functions may destroy it from within
-// a call of its own.
+// NULL where an endpoint makes no sense to ZeroMQ, or the source cannot be part of a topic. None of
+// its functions may destroy it from within a call of its own.
 client_t *client_new(loop_t *loop, const client_options_t *options);
 // Says bye where it said hello. What is unanswered gets BUS_ABORTED.
 void client_destroy(client_t **self_p);
@@ -48,6 +48,8 @@ typedef void(client_welcome_fn)(void *arg, const client_welcome_t *welcome);
 void client_on_welcome(client_t *self, client_welcome_fn *fn, void *arg);
 // Whether a welcome came and the connection has not been seen to break since.
 bool client_is_connected(const client_t *self);
+// Whether there is a connection to a broker whose welcome has not come yet.
+bool client_is_awaiting_welcome(client_t *self);
 // The head of the journal as last heard (welcome, acks, fetches).
 uint64_t client_head(const client_t *self);
 const char *client_instance(const client_t *self);

@@ -230,7 +230,8 @@ client_link_news(client_link_t *self)
     client_link_news_t news = {.inbox_lost = false};
     for (unsigned event = next_event(self->inbox_news); event != 0;
          event = next_event(self->inbox_news)) {
-        news.inbox_lost = news.inbox_lost || event == ZMQ_EVENT_DISCONNECTED;
+        self->inbox_open = event != ZMQ_EVENT_DISCONNECTED;
+        news.inbox_lost = news.inbox_lost || !self->inbox_open;
     }
     for (unsigned event = next_event(self->push_news); event != 0;
          event = next_event(self->push_news)) {

@@ -18,6 +18,7 @@ typedef struct {
     void *inbox_news;   // PAIR: the monitor of `inbox`
     void *push_news;    // PAIR: the monitor of `push`
     const char *egress; // where `topics` connects to; borrowed
+    bool inbox_open;    // its connection stands, as far as was heard
     bool push_lost;     // disconnected and not connected again
 } client_link_t;
 

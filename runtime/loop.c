@@ -1,11 +1,15 @@
-// loop.c - one zmq_poll over sockets, descriptors and a signalfd, and a list of timers.
+// loop.c - one poll over sockets, descriptors and a signalfd, and a list of timers.
 //
 // Why not czmq's zloop (4.2.1): it calls a poller once more after a timer's handler has removed it,
 // and a timer after an earlier handler of the same round has cancelled it, so that neither can free
 // what its handler uses; it drops a descriptor silently on its second error; a cancelled timer in a
-// loop that never ran is an assertion at its end; and it stops at a process-wide flag. What is left
-// of it is this file. zmq_poll gives what matters: it looks at a socket's events itself, so a
-// handler that left messages behind is called again.
+// loop that never ran is an assertion at its end; and it stops at a process-wide flag.
+//
+// Why not zmq_poll: it asks every socket for its events twice a round, at two system calls each,
+// which in a broker with six sockets was as much as its work. A socket's descriptor (ZMQ_FD) tells
+// of news by an edge that any call on the socket may swallow, a send from another's handler too. So
+// a round asks the sockets whose descriptors stir and those that it called last (they may have
+// more); and before it sleeps, and every now and then when it never does, it asks all of them.
 //
 // A round: poll, then every timer that is due, then every item that is ready, each once. Removing
 // is safe from any handler: an entry is only marked, and swept when no round is using the list.
@@ -26,15 +30,18 @@ enum {
         1024, // sockets and descriptors: each costs every poll; many belong in an epoll
     LOOP_TIMERS_MAX = 1024, // each costs every round; many deadlines belong behind one timer
     LOOP_WAIT_MS_MAX = 3600 * 1000,
+    ASK_ALL_EVERY = 16, // rounds: how long a busy socket may hide another whose edge was swallowed
 };
 
 static const int owned_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE};
 
 typedef struct {
-    void *socket; // raw ZeroMQ socket, or NULL for a descriptor
-    int fd;       // where socket is NULL
-    short events; // POLLIN, POLLOUT
-    loop_fn *fn;  // NULL: removed, to be swept
+    void *socket;  // raw ZeroMQ socket, or NULL for a descriptor
+    int fd;        // to poll: the socket's ZMQ_FD, or the descriptor itself
+    short events;  // POLLIN, POLLOUT
+    bool is_hot;   // a socket that was called in the last round: it may have more
+    bool is_ready; // to be called in this round
+    loop_fn *fn;   // NULL: removed, to be swept
     void *arg;
 } item_t;
 
@@ -50,8 +57,8 @@ typedef struct {
 
 struct loop {
     int signal_fd;
-    item_t *items;          // LOOP_ITEMS_MAX of them
-    zmq_pollitem_t *polled; // the first `polled_count` items, as zmq_poll takes them
+    item_t *items;         // LOOP_ITEMS_MAX of them
+    struct pollfd *polled; // the first `polled_count` items, as poll takes them
     size_t item_count;
     size_t polled_count;
     bool changed; // items were added or removed: `polled` is to be made again
@@ -170,7 +177,17 @@ void
 loop_add_socket(loop_t *self, void *socket, loop_fn *fn, void *arg)
 {
     assert(socket != NULL);
-    add_item(self, (item_t){.socket = socket, .events = ZMQ_POLLIN, .fn = fn, .arg = arg});
+    int fd = -1;
+    size_t size = sizeof(fd);
+    int rc = zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
+    assert(rc == 0);
+    add_item(self,
+             (item_t){.socket = socket,
+                      .fd = fd,
+                      .events = POLLIN,
+                      .is_hot = true, // what came before it was added
+                      .fn = fn,
+                      .arg = arg});
 }
 
 void
@@ -184,9 +201,7 @@ void
 loop_add_fd(loop_t *self, int fd, short events, loop_fn *fn, void *arg)
 {
     assert(fd >= 0);
-    short wanted = (short) (((events & POLLIN) != 0 ? ZMQ_POLLIN : 0) |
-                            ((events & POLLOUT) != 0 ? ZMQ_POLLOUT : 0));
-    add_item(self, (item_t){.fd = fd, .events = wanted, .fn = fn, .arg = arg});
+    add_item(self, (item_t){.fd = fd, .events = events, .fn = fn, .arg = arg});
 }
 
 void
@@ -262,9 +277,8 @@ rebuild_polled(loop_t *self)
             continue;
         }
         self->items[kept] = self->items[i];
-        self->polled[kept] = (zmq_pollitem_t){.socket = self->items[i].socket,
-                                              .fd = self->items[i].fd,
-                                              .events = self->items[i].events};
+        self->polled[kept] =
+            (struct pollfd){.fd = self->items[i].fd, .events = self->items[i].events};
         kept++;
     }
     self->item_count = kept;
@@ -329,11 +343,76 @@ static void
 run_items(loop_t *self)
 {
     for (size_t i = 0; i < self->polled_count && !self->stopped; i++) {
-        const item_t *item = &self->items[i];
-        if (self->polled[i].revents != 0 && item->fn != NULL) {
+        item_t *item = &self->items[i];
+        item->is_hot = item->is_ready && item->socket != NULL;
+        if (item->is_ready && item->fn != NULL) {
             item->fn(item->arg);
         }
     }
+}
+
+// --- Polling ------------------------------------------------------------------------------------
+
+// Whether a message can be received.
+static bool
+ask_socket(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof(events);
+    int rc = zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size);
+    assert(rc == 0); // it was closed, or its context ended, before it was removed
+    return (events & ZMQ_POLLIN) != 0;
+}
+
+// Polls all descriptors and marks the items that are to be called. Returns how many they are, or -1
+// where a signal that is not ours, or a debugger, ended the wait.
+static int
+look(loop_t *self, int timeout_ms)
+{
+    int stirred = poll(self->polled, self->polled_count, timeout_ms);
+    if (stirred < 0) {
+        assert(errno == EINTR);
+        return -1;
+    }
+    int ready = 0;
+    for (size_t i = 0; i < self->polled_count; i++) {
+        item_t *item = &self->items[i];
+        short revents = self->polled[i].revents;
+        assert((revents & POLLNVAL) == 0); // it was closed before it was removed
+        item->is_ready = revents != 0 || item->is_hot;
+        item->is_hot = false;
+        if (item->is_ready && item->socket != NULL) {
+            item->is_ready = ask_socket(item->socket);
+        }
+        ready += item->is_ready;
+    }
+    return ready;
+}
+
+// Adds what only asking tells.
+static int
+ask_others(loop_t *self)
+{
+    int ready = 0;
+    for (size_t i = 0; i < self->polled_count; i++) {
+        item_t *item = &self->items[i];
+        if (!item->is_ready && item->socket != NULL) {
+            item->is_ready = ask_socket(item->socket);
+        }
+        ready += item->is_ready;
+    }
+    return ready;
+}
+
+// Marks the items that are to be called, waiting until there is one or a timer is due.
+static int
+await(loop_t *self)
+{
+    int ready = look(self, 0);
+    if (ready == 0 || (ready > 0 && self->round % ASK_ALL_EVERY == 0)) {
+        ready = ask_others(self);
+    }
+    return ready == 0 ? look(self, (int) wait_ms(self)) : ready;
 }
 
 int
@@ -344,11 +423,10 @@ loop_run(loop_t *self)
         if (self->changed) {
             rebuild_polled(self);
         }
-        int ready = zmq_poll(self->polled, (int) self->polled_count, wait_ms(self));
-        if (ready < 0 && errno == EINTR) {
-            continue; // by a signal that is not ours, or a debugger
+        int ready = await(self);
+        if (ready < 0) {
+            continue;
         }
-        assert(ready >= 0); // a socket was closed, or its context ended, before it was removed
         self->round++;
         run_timers(self);
         if (ready > 0) {

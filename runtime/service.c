@@ -45,9 +45,14 @@ static void
 on_alone(void *arg)
 {
     service_t *self = arg;
-    if (!self->is_ready && !self->knows_goal) {
-        service_ready(self);
+    if (self->is_ready || self->knows_goal) {
+        return;
     }
+    if (client_is_awaiting_welcome(self->client)) { // it is there, and busy
+        (void) loop_add_timer(self->loop, ALONE_MS, 1, on_alone, self);
+        return;
+    }
+    service_ready(self);
 }
 
 static void

@@ -89,6 +89,7 @@ add_reply(service_t *self, const service_answer_t *answer)
     const header_t *header = &self->hand.record->header;
     if (self->hand.is_young && header->reply_to.data != NULL && is_answered(&self->hand)) {
         add_effect(self, EFFECT_REPLY, header->reply_to, header, answer);
+        self->is_awaited = true;
     }
 }
 

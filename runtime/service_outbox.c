@@ -139,7 +139,8 @@ on_look(void *arg)
             err = store_commit(&txn);
         }
         if (err != BUS_OK) {
-            log_warning("outbox_sweep", "error=%s", error_text(err));
+            store_rollback(&txn);
+            service_read_fail(self, err);
         }
     }
     service_outbox_pump(self);

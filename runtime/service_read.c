@@ -3,6 +3,10 @@
 // The next page is asked for before this one is applied, so that the broker reads while we write.
 // What is asked for is told by its first seq: a page that does not begin at our cursor (the one
 // before it was undone) is dropped. `ack` trails by a commit: a power cut can take the last one.
+//
+// A commit costs the same for one record as for hundreds, and takes the disk and the processor from
+// those who publish. So where records come fast, nobody waits for an answer to them, and we have
+// all there are, we pause before asking for more: docs/adr/0007-services-read-in-pages.md.
 #include "clock.h"
 #include "log.h"
 #include "service_self.h"
@@ -19,7 +23,8 @@ enum {
     EFFECTS_BYTES_MAX = 8 * 1024 * 1024, // answers of one batch: beyond it commits early
     EXPIRE_FACTOR = 2,                   // forgets faster than it learns
     EXPIRE_MIN = 64,
-    PACE_RECORDS = 32,
+    PAUSE_RECORDS = 32, // a page of fewer costs little, however many there are
+    PAUSE_MS = 25,      // what a reader of our state is behind at most under load
 };
 
 static void on_page(void *arg, const client_page_t *page);
@@ -45,7 +50,7 @@ fetch(service_t *self, uint64_t from)
 void
 service_read_more(service_t *self)
 {
-    if (self->knows_outbox && !self->is_failing && !self->is_paced && self->status == 0) {
+    if (self->knows_outbox && !self->is_failing && !self->is_pausing && self->status == 0) {
         fetch(self, self->committed.cursor);
     }
 }
@@ -141,8 +146,8 @@ commit_batch(service_t *self, client_records_t *records, uint64_t next)
 }
 
 // Nothing of the batch has happened.
-static void
-undo(service_t *self, bus_err_t why)
+void
+service_read_fail(service_t *self, bus_err_t why)
 {
     log_error("batch_undone",
               "error=%s cursor=%llu",
@@ -164,7 +169,7 @@ apply_page(service_t *self, const client_page_t *page)
     do {
         bus_err_t err = commit_batch(self, &records, page->next);
         if (err != BUS_OK) {
-            undo(self, err);
+            service_read_fail(self, err);
             return;
         }
         self->durable = self->committed.cursor;
@@ -205,11 +210,19 @@ on_page_error(service_t *self, bus_err_t err)
 }
 
 static void
-on_paced(void *arg)
+on_pause_end(void *arg)
 {
     service_t *self = arg;
-    self->is_paced = false;
+    self->is_pausing = false;
     service_read_more(self);
+}
+
+// Lets more records come together for the next page.
+static void
+pause_reading(service_t *self)
+{
+    self->is_pausing = true;
+    (void) loop_add_timer(self->loop, PAUSE_MS, 1, on_pause_end, self);
 }
 
 static void
@@ -230,16 +243,16 @@ on_page(void *arg, const client_page_t *page)
         service_read_more(self);
         return;
     }
-    bool paced = page->count >= PACE_RECORDS && page->next > page->head && getenv("PACE");
-    if (page->count > 0 && !paced) {
+    bool may_pause = page->count >= PAUSE_RECORDS && page->next > page->head;
+    if (page->count > 0 && !may_pause) {
         fetch(self, page->next);
     }
+    self->is_awaited = false;
     if (page->next != self->committed.cursor) {
         apply_page(self, page);
     }
-    if (paced) {
-        self->is_paced = true;
-        (void) loop_add_timer(self->loop, (unsigned) atoi(getenv("PACE")), 1, on_paced, self);
+    if (may_pause && !self->is_awaited) {
+        pause_reading(self);
     }
     service_read_more(self); // busy where the next page is on its way
     service_read_check_ready(self);

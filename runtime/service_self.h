@@ -84,7 +84,8 @@ struct service {
     bool knows_outbox;   // the first hello was answered: records may be applied
     bool is_ready;       // said on stdout
     bool is_failing;     // the last batch was undone: tried again in a second
-    bool is_paced;       // under load: the next page is asked for in a while
+    bool is_pausing;     // lets more records come together before it asks for the next page
+    bool is_awaited;     // somebody waits for an answer to a record of the page in hand
     bool needs_sync;     // committed since the last flush
 
     service_hand_t hand;
@@ -159,6 +160,8 @@ void service_apply_tell(service_t *self, bus_view_t topic, bus_view_t body);
 // Fetches, if it is time to.
 void service_read_more(service_t *self);
 void service_read_on_welcome(void *arg, const client_welcome_t *welcome);
+// Undoes the open batch and tries again in a second: the store failed.
+void service_read_fail(service_t *self, bus_err_t why);
 // Says ready, once, if it is so.
 void service_read_check_ready(service_t *self);
 

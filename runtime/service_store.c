@@ -168,7 +168,10 @@ service_store_open(service_t *self)
         .durability = STORE_REPLAYED,
     };
     bus_err_t err = store_open(&options, &self->store);
-    return err == BUS_OK ? load(self) : err;
+    if (err == BUS_OK) {
+        err = load(self);
+    }
+    return err == BUS_OK ? store_sync(self->store) : err; // what was read is not to be lost again
 }
 
 void

@@ -13,7 +13,6 @@
 #include "refusal.h"
 #include "runtime/clock.h"
 
-#include <assert.h>
 
 static const char *const writers[] = {
     "bhiv_core", "workflow_executor", "unified_action_orchestrator"};
@@ -69,22 +68,15 @@ event_trace(const service_apply_t *apply, const schema_core_event_t *event)
 static uint32_t
 pack_rest(bus_view_t body, pack_t *out)
 {
-    walk_t walk = walk_from(body);
-    walk_item_t map;
-    bus_err_t err = walk_next(&walk, &map);
-    assert(err == BUS_OK && map.type == WALK_MAP);
+    walk_pairs_t pairs = walk_pairs(body);
     uint32_t copied = 0;
-    for (uint32_t i = 0; i < map.count; i++) {
-        walk_item_t key;
-        bus_view_t value;
-        err = walk_next(&walk, &key);
-        assert(err == BUS_OK && key.type == WALK_STR);
-        err = walk_skip(&walk, &value);
-        assert(err == BUS_OK);
-        if (is_one_of(key.bytes, envelope_keys, COUNT(envelope_keys))) {
+    bus_view_t key;
+    bus_view_t value;
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if (is_one_of(key, envelope_keys, COUNT(envelope_keys))) {
             continue;
         }
-        pack_str(out, key.bytes);
+        pack_str(out, key);
         pack_raw(out, value);
         copied++;
     }

@@ -2,7 +2,6 @@
 #include "query.h"
 
 #include "index.h"
-#include "proto/limits.h"
 #include "proto/walk.h"
 
 #include <assert.h>

@@ -93,21 +93,14 @@ static bus_err_t
 decode(bus_view_t record, karma_event_t *ret_event)
 {
     karma_event_t event = {.seq = 0};
-    walk_t walk = walk_from(record);
-    walk_item_t map;
-    if (walk_next(&walk, &map) != BUS_OK || map.type != WALK_MAP) {
-        return BUS_CORRUPT;
-    }
+    walk_pairs_t pairs = walk_pairs(record);
+    bus_view_t key;
+    bus_view_t value;
+    bus_err_t err = BUS_OK;
     size_t next = 0; // fields come in the table's order: looking goes on where it left off
-    for (uint32_t pair = 0; pair < map.count; pair++) {
-        walk_item_t key;
-        bus_view_t value;
-        if (walk_next(&walk, &key) != BUS_OK || key.type != WALK_STR ||
-            walk_skip(&walk, &value) != BUS_OK) {
-            return BUS_CORRUPT;
-        }
+    while ((err = walk_pairs_next(&pairs, &key, &value)) == BUS_OK) {
         size_t i = next;
-        while (i < FIELD_COUNT && !view_is(key.bytes, fields[i].name)) {
+        while (i < FIELD_COUNT && !view_is(key, fields[i].name)) {
             i++;
         }
         if (i == FIELD_COUNT) {
@@ -117,6 +110,9 @@ decode(bus_view_t record, karma_event_t *ret_event)
             return BUS_CORRUPT;
         }
         next = i + 1;
+    }
+    if (err != BUS_NOT_FOUND) {
+        return BUS_CORRUPT;
     }
     *ret_event = event;
     return BUS_OK;

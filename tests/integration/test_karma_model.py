@@ -70,7 +70,7 @@ def act(peer, body):
 
 def applied(peer, seq):
     """Waits until Karma's cursor is past `seq`."""
-    eventually(lambda: ask(peer, "health", {})["cursor"] > seq, what="Karma at the head")
+    eventually(lambda: ask(peer, "health", {})["cursor"] >= seq, what="Karma at the head")
 
 
 def assert_profile(peer, model, user_id):

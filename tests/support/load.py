@@ -19,7 +19,8 @@ class Publisher(threading.Thread):
     `unknown`: it may be in the journal or not, but at most once.
     """
 
-    def __init__(self, ingress, egress, count, window=1000, users=7, name="load", batch=1):
+    def __init__(self, ingress, egress, count, window=1000, users=7, name="load", batch=1,
+                 stall=2.0, pad=0):
         super().__init__(daemon=True, name=name)
         self.endpoints = ingress, egress
         self.count, self.window, self.users, self.batch = count, window, users, batch
@@ -28,6 +29,8 @@ class Publisher(threading.Thread):
         self.flight = OrderedDict()  # pseq -> (id, frames), in order
         self.by_id = {}
         self.next = 1
+        self.stall = stall  # seconds without an ack after which all in flight is said again
+        self.pad = "x" * pad
         self.resends = 0
         self.duplicates = 0
         self.error = None
@@ -41,6 +44,7 @@ class Publisher(threading.Thread):
             "user_id": f"{self.name}_user_{n % self.users}",
             "task_id": f"{self.name}-{n}",
             "result": {"status": 200 if n % 5 else 500},
+            **({"pad": self.pad} if self.pad else {}),
         }
 
     def run(self):
@@ -85,8 +89,8 @@ class Publisher(threading.Thread):
                 self._make(self.next)
                 self.push.send_multipart(self.flight[self.next][1])
                 self.next += 1
-            if not sub.poll(200):
-                if welcome and self.flight and time.monotonic() - moved > 2:
+            if not sub.poll(min(200, self.stall * 1000)):
+                if welcome and self.flight and time.monotonic() - moved > self.stall:
                     self._resend(0)  # nothing moves: ask again
                     moved = time.monotonic()
                 continue

@@ -122,6 +122,20 @@ Test(stream, goes_after_a_day_unless_it_is_the_empty_one)
     bed_clear(&bed);
 }
 
+Test(stream, is_not_forgotten_for_time_that_went_by_before_the_start)
+{
+    bed_t bed = bed_make();
+    cr_assert_eq(use(&bed, "old", 1000), BUS_OK);
+    bed_turn(&bed, 1000);
+    const uint64_t start = 1000 + 365 * STREAM_KEPT_US; // a year away, or a clock that jumped
+    stream_map_start(bed.map, start);
+    bed_turn(&bed, start + STREAM_KEPT_US - 1);
+    cr_assert_not_null(find(&bed, "old"));
+    bed_turn(&bed, start + STREAM_KEPT_US);
+    cr_assert_null(find(&bed, "old"));
+    bed_clear(&bed);
+}
+
 Test(stream, that_is_new_is_refused_while_all_are_in_use)
 {
     bed_t bed = bed_make();

@@ -281,3 +281,41 @@ Test(walk, another_type_is_not_found)
     cr_assert_eq(walk_as_str(VIEW_LITERAL("\xc0"), &text), BUS_NOT_FOUND);
     cr_assert_eq(walk_as_str(VIEW_NONE, &text), BUS_NOT_FOUND);
 }
+
+// --- Pairs ---------------------------------------------------------------------------------------
+
+Test(walk, gives_the_pairs_of_a_map_in_their_order)
+{
+    // {"a": 1, 7: "x", "b": [2, 3]}
+    walk_pairs_t pairs = walk_pairs(VIEW_LITERAL("\x83\xa1"
+                                                 "a\x01\x07\xa1x\xa1"
+                                                 "b\x92\x02\x03"));
+    bus_view_t key;
+    bus_view_t value;
+    cr_assert_eq(walk_pairs_next(&pairs, &key, &value), BUS_OK);
+    cr_assert(view_is(key, "a") && view_equal(value, VIEW_LITERAL("\x01")));
+    cr_assert_eq(walk_pairs_next(&pairs, &key, &value), BUS_OK);
+    cr_assert(key.data == NULL && view_equal(value, VIEW_LITERAL("\xa1x")), "7 is no text");
+    cr_assert_eq(walk_pairs_next(&pairs, &key, &value), BUS_OK);
+    cr_assert(view_is(key, "b") && view_equal(value, VIEW_LITERAL("\x92\x02\x03")));
+    cr_assert_eq(walk_pairs_next(&pairs, &key, &value), BUS_NOT_FOUND);
+    cr_assert_eq(walk_pairs_next(&pairs, &key, &value), BUS_NOT_FOUND);
+}
+
+Test(walk, has_no_pairs_for_what_is_no_map_or_breaks_off)
+{
+    bus_view_t key;
+    bus_view_t value;
+    walk_pairs_t array = walk_pairs(VIEW_LITERAL("\x92\x01\x02"));
+    cr_assert_eq(walk_pairs_next(&array, &key, &value), BUS_MALFORMED_MESSAGE);
+    walk_pairs_t nothing = walk_pairs(VIEW_NONE);
+    cr_assert_eq(walk_pairs_next(&nothing, &key, &value), BUS_MALFORMED_MESSAGE);
+    walk_pairs_t empty = walk_pairs(VIEW_LITERAL("\x80"));
+    cr_assert_eq(walk_pairs_next(&empty, &key, &value), BUS_NOT_FOUND);
+    walk_pairs_t cut = walk_pairs(VIEW_LITERAL("\x82\xa1"
+                                               "a\x01\xa1"
+                                               "b"));
+    cr_assert_eq(walk_pairs_next(&cut, &key, &value), BUS_OK);
+    cr_assert_eq(walk_pairs_next(&cut, &key, &value), BUS_MALFORMED_MESSAGE);
+    cr_assert_eq(walk_pairs_next(&cut, &key, &value), BUS_MALFORMED_MESSAGE, "and stays so");
+}

@@ -261,13 +261,7 @@ serve(void *arg, const client_heard_t *heard)
         server->silent--;
         return;
     }
-    BUS_AUTO(pack_destroy) pack_t *out = pack_new();
-    if (server->err == BUS_OK) {
-        pack_map(out, 0);
-    } else {
-        schema_pack_error(out, server->err, NULL, VIEW_NONE, 0);
-    }
-    client_reply(server->client, &heard->header, server->err, pack_view(out));
+    client_reply(server->client, &heard->header, server->err, VIEW_NONE);
 }
 
 static inline void

@@ -217,5 +217,8 @@ Test(client, does_not_begin_with_an_endpoint_that_makes_no_sense)
     client_options_t options = {
         .source = "tester", .ingress = "nonsense", .egress = "tcp://127.0.0.1:1"};
     cr_assert_null(client_new(loop, &options));
+    options.ingress = options.egress;
+    options.source = "no token";
+    cr_assert_null(client_new(loop, &options));
     loop_destroy(&loop);
 }

@@ -176,15 +176,8 @@ on_pull(void *arg)
 }
 
 static void
-on_xpub(void *arg)
+welcome(fake_broker_t *self, bus_view_t inbox)
 {
-    fake_broker_t *self = arg;
-    char bytes[FAKE_TEXT_SIZE];
-    int size = zmq_recv(self->xpub, bytes, sizeof(bytes), ZMQ_DONTWAIT);
-    bus_view_t topic = view_from(bytes + 1, size < 1 ? 0 : (size_t) size - 1);
-    if (size < 1 || bytes[0] != 1 || !topic_is_inbox(topic)) {
-        return;
-    }
     BUS_AUTO(pack_destroy) pack_t *header = pack_new();
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     header_encode(&(header_t){.source = VIEW_LITERAL("$bus"), .re = VIEW_LITERAL("welcome")},
@@ -194,7 +187,35 @@ on_xpub(void *arg)
     pack_pair_text(body, "boot", self->boot);
     pack_pair_uint(body, "head", self->count);
     self->counts.welcomes++;
-    fake_publish(self, topic, pack_view(header), pack_view(body));
+    fake_publish(self, inbox, pack_view(header), pack_view(body));
+}
+
+static void
+on_xpub(void *arg)
+{
+    fake_broker_t *self = arg;
+    char bytes[FAKE_TEXT_SIZE];
+    int size = zmq_recv(self->xpub, bytes, sizeof(bytes), ZMQ_DONTWAIT);
+    bus_view_t topic = view_from(bytes + 1, size < 1 ? 0 : (size_t) size - 1);
+    if (size < 1 || bytes[0] != 1 || !topic_is_inbox(topic)) {
+        return;
+    }
+    if (self->faults.mute_welcomes) {
+        assert(self->unwelcomed_count < PEERS);
+        fake_copy_view(self->unwelcomed[self->unwelcomed_count++], topic);
+        return;
+    }
+    welcome(self, topic);
+}
+
+void
+fake_broker_welcome(fake_broker_t *self)
+{
+    self->faults.mute_welcomes = false;
+    for (size_t i = 0; i < self->unwelcomed_count; i++) {
+        welcome(self, view_from_text(self->unwelcomed[i]));
+    }
+    self->unwelcomed_count = 0;
 }
 
 // --- Life ----------------------------------------------------------------------------------------

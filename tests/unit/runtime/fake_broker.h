@@ -30,6 +30,7 @@ typedef struct {
     unsigned lose_acks_next;
     unsigned refuse_next; // UNAUTHORIZED_ACCESS
     bool mute_replies;    // inbox messages of peers are not passed on
+    bool mute_welcomes;   // nobody is welcomed
 } fake_faults_t;
 
 fake_broker_t *fake_broker_new(loop_t *loop, unsigned seed);
@@ -41,6 +42,8 @@ fake_faults_t *fake_broker_faults(fake_broker_t *self);
 // Dies: what is on its way is lost, the journal stays. And comes back.
 void fake_broker_stop(fake_broker_t *self);
 void fake_broker_start(fake_broker_t *self);
+// Ends faults.mute_welcomes, and welcomes whom it kept waiting.
+void fake_broker_welcome(fake_broker_t *self);
 // Another journal, with another epoch.
 void fake_broker_replace_journal(fake_broker_t *self);
 // Forgets every stream but the empty ones.

@@ -50,6 +50,8 @@ struct fake_broker {
     size_t stream_count;
     peer_t peers[PEERS];
     size_t peer_count;
+    char unwelcomed[PEERS][FAKE_TEXT_SIZE]; // inboxes that were heard of while that was muted
+    size_t unwelcomed_count;
     parked_t parked[PARKED];
     int timer;
     fake_counts_t counts;

@@ -27,6 +27,19 @@ Test(service, is_ready_without_a_broker_and_works_once_there_is_one)
     fixture_destroy(&self);
 }
 
+Test(service, is_not_ready_while_a_broker_that_is_there_has_not_welcomed_it)
+{
+    fixture_t *self = fixture_new();
+    add_events(self, 3, NULL);
+    fake_broker_faults(self->broker)->mute_welcomes = true;
+    start(self);
+    cr_assert(!fake_run(self->loop, is_ready, self, 600));
+    fake_broker_welcome(self->broker);
+    await_ready(self);
+    cr_assert_eq(counted(self, "events"), 3);
+    fixture_destroy(&self);
+}
+
 Test(service, ends_with_75_where_its_store_is_taken)
 {
     fixture_t *self = fixture_started();

@@ -1,0 +1,97 @@
+"""A wall clock that is stepped: seq, order and `at` do not care, and nothing is forgotten early."""
+
+import time
+
+from support.broker import Broker, ack_of, say, stats_of
+from support.checker import check
+from support.load import Publisher
+from support.system import System, eventually
+
+HOUR = 3600 * 1_000_000
+YEAR = 365 * 24 * HOUR
+TOPIC = "core.event.rl_outcome"
+
+
+def body(n):
+    return {"requester_id": "bhiv_core", "event_type": "rl_outcome", "n": n}
+
+
+def test_a_clock_stepped_while_it_runs_moves_nothing(bhiv, tmp_path, faults):
+    page = faults("broker")
+    with Broker(bhiv, tmp_path / "d", env=page.env) as broker, broker.peer() as peer:
+        begun = time.time() * 1e6
+        last = 0
+        for step in (0, -HOUR, YEAR, -YEAR, 40 * YEAR, 0):
+            page.clock_us = step
+            for n in range(5):
+                at = ack_of(peer, TOPIC, body(n))["at"]
+                assert last <= at, "the journal's clock went back"
+                last = at
+        assert begun - 1e6 < last < time.time() * 1e6 + 1e6, "a stepped wall clock moved it"
+        assert [header["seq"] for _, header, _ in peer.fetch_all()] == list(range(1, 31))
+
+
+def test_a_start_before_the_last_record_goes_on_from_that(bhiv, tmp_path, faults):
+    page = faults("broker")
+    with Broker(bhiv, tmp_path / "d", env=page.env) as broker:
+        with broker.peer() as peer:
+            first = ack_of(peer, TOPIC, body(1))["at"]
+        broker.stop()
+        page.clock_us = -YEAR
+        broker.start()
+        with broker.peer() as peer:
+            second = ack_of(peer, TOPIC, body(2))["at"]
+            assert first <= second < first + HOUR
+
+
+def test_a_start_a_year_ahead_raises_an_alarm_and_forgets_nothing(bhiv, tmp_path, faults):
+    """Retention by age waits for the owner; a stream whose window is in flight is not doubled."""
+    page = faults("broker")
+    args = ("--bus-in", "0", "--bus-out", "0", "--retention", "48h")
+    with Broker(bhiv, tmp_path / "d", args, env=page.env) as broker, broker.peer() as peer:
+        for n in range(1, 21):
+            peer.publish(TOPIC, body(n))
+        peer.fetch("reader", start=21, ack=21)  # all of it may go, by what was read
+        broker.stop()
+        page.clock_us = YEAR
+        broker.start()
+        peer.wait_welcome()
+        assert "clock_jumped" in broker.log_path.read_text()
+        other = ack_of(peer, TOPIC, body(0), source="another")
+        assert other["seq"] == 21 and other["at"] > time.time() * 1e6 + YEAR / 2
+        # What was sent before and not acknowledged is sent again: it is known.
+        peer.pseq = 19
+        assert peer.publish(TOPIC, body(20))["duplicate"] is True
+        # A sweep comes once a second: two of them have passed when the counters say so.
+        first = stats_of(peer)["uptime_ms"]
+        eventually(lambda: stats_of(peer)["uptime_ms"] > first + 2500, 10, 0.2, "two sweeps")
+        assert stats_of(peer)["first"] == 1
+        assert [event["n"] for _, _, event in peer.fetch_all(start=0)][:20] == list(range(1, 21))
+
+
+def test_a_system_under_a_jumping_clock_loses_and_doubles_nothing(bhiv, tmp_path, faults):
+    page = faults("none")
+    with System(bhiv, tmp_path / "d", env=page.env) as system:
+        load = Publisher(system.ingress, system.egress, count=10**9, window=100)
+        load.start()
+        for step in (-HOUR, YEAR, 0, -YEAR):
+            page.clock_us = step
+            before = len(load.acked)
+            eventually(lambda before=before: load.error or len(load.acked) > before + 300)
+            pid = system.kill("bucket")
+            system.restarted("bucket", pid)
+        load.halt.set()
+        load.join(30)
+        assert load.error is None
+        check(system, load.acked)
+
+
+def test_a_message_says_the_journals_time_and_the_publishers(bhiv, tmp_path, faults):
+    """`time` is anybody's word, for people; nothing is computed from it."""
+    with Broker(bhiv, tmp_path / "d") as broker, broker.peer() as peer:
+        for claimed in (1, 2**53, 2**63 - 1):
+            header, answer = say(peer, TOPIC, body(1), ack=True, time=claimed)
+            assert header["status"] == "success", answer
+        records = list(peer.fetch_all())
+        assert [header["time"] for _, header, _ in records] == [1, 2**53, 2**63 - 1]
+        assert all(abs(header["at"] - time.time() * 1e6) < 60e6 for _, header, _ in records)

@@ -1,0 +1,86 @@
+"""SIGTERM under load, twice, and a SIGSTOP of each part: nobody hangs, nothing acknowledged is lost."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from support.checker import check
+from support.load import Publisher, Writer
+from support.system import System, eventually
+
+PARTS = ("broker", "bucket", "karma", "bridge")
+
+
+def start_load(system):
+    load = [Publisher(system.ingress, system.egress, count=10**9, window=1000),
+            Writer(system.url("bucket", "/core/write-event"))]
+    for each in load:
+        each.start()
+    return load
+
+
+def acked(load):
+    acks = {}
+    for each in load:
+        each.halt.set()
+        each.join(30)
+        assert not each.is_alive()
+        acks.update(each.acked)
+    assert load[0].error is None, load[0].error
+    return acks
+
+
+def progress(load, more=500):
+    before = len(load[0].acked)
+    eventually(lambda: load[0].error or len(load[0].acked) >= before + more, 60, what="acks")
+
+
+def test_sigterm_under_load_ends_everything_in_five_seconds(bhiv, tmp_path):
+    system = System(bhiv, tmp_path / "d")
+    system.start()
+    load = start_load(system)
+    for _ in range(2):  # and again after the next start
+        progress(load, 1500)
+        begun = time.monotonic()
+        pids = [system.pid(name) for name in system.names()]
+        system.up.signal(signal.SIGTERM)
+        system.up.signal(signal.SIGTERM)  # an impatient person
+        assert system.up.process.wait(10) == 0
+        assert time.monotonic() - begun < 5
+        assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")], "a part was left behind"
+        system.up.close()
+        system.start()
+    progress(load)
+    assert check(system, acked(load))["events"] >= 3500
+    assert system.stop() == 0
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_sigterm_of_one_part_is_a_restart_of_it(system, part):
+    load = start_load(system)
+    progress(load)
+    begun = time.monotonic()
+    pid = system.kill(part, signal.SIGTERM)
+    system.restarted(part, pid)
+    assert time.monotonic() - begun < 5
+    progress(load)
+    check(system, acked(load))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_stands_still_for_a_while_goes_on_where_it_was(system, long, part):
+    """SIGSTOP for 5 s (a blink unless --long): the others notice, and nothing is lost or doubled."""
+    load = start_load(system)
+    progress(load)
+    pid = system.kill(part, signal.SIGSTOP)
+    wake = threading.Timer(5 if long else 1, os.kill, (pid, signal.SIGCONT))
+    wake.start()
+    if part != "broker":
+        progress(load)  # who publishes is not held up by a service
+        assert wake.is_alive() or long
+    wake.join()
+    progress(load)
+    assert system.pid(part) == pid
+    check(system, acked(load))
