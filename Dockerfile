@@ -2,7 +2,7 @@
 FROM debian:bookworm-slim AS build
 WORKDIR /src
 COPY scripts/setup scripts/setup
-RUN scripts/setup && rm -rf /var/lib/apt/lists/*
+RUN scripts/setup --build && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN cmake --preset release -DBUS_TESTS=OFF && cmake --build --preset release --target bhiv \
     && strip build/release/bhiv

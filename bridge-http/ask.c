@@ -171,7 +171,11 @@ bridge_ask(bridge_request_t *self, const bridge_ask_t *ask)
 {
     assert(self->call == 0 && !self->is_waiting);
     bridge_t *bridge = self->bridge;
-    bool connected = client_is_connected(bridge->client);
+    if (bridge->is_stopping) {
+        bridge_answer_refuse(self, BUS_SERVICE_UNAVAILABLE, "the bridge is stopping");
+        return;
+    }
+    bool connected = bridge_is_connected(bridge);
     if (ask->kind == BRIDGE_ASK_QUESTION && !connected) {
         bridge_answer_refuse(self, BUS_SERVICE_UNAVAILABLE, "the broker is not there");
         return;

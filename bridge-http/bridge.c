@@ -152,6 +152,12 @@ listen_all(bridge_t *self)
     return 0;
 }
 
+bool
+bridge_is_connected(const bridge_t *self)
+{
+    return self->client != NULL && !self->is_stopping && client_is_connected(self->client);
+}
+
 // Whoever still waits is answered, so that no connection is left suspended.
 static void
 give_up_all(bridge_t *self)

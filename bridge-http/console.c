@@ -186,7 +186,7 @@ bridge_console_events(bridge_request_t *self)
         bridge_answer_invalid(self, "topic", "is no pattern over topics");
         return;
     }
-    if (!client_is_connected(self->bridge->client)) {
+    if (!bridge_is_connected(self->bridge)) {
         bridge_answer_refuse(self, BUS_SERVICE_UNAVAILABLE, "the broker is not there");
         return;
     }

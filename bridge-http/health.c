@@ -163,7 +163,7 @@ ask(part_t *part)
 void
 bridge_health_refresh(bridge_health_t *self)
 {
-    if (client_is_connected(self->bridge->client)) {
+    if (bridge_is_connected(self->bridge)) {
         ask(&self->parts[PART_BROKER]);
         ask(&self->parts[PART_PEERS]);
     }
@@ -184,7 +184,7 @@ static bool
 is_fresh(const part_t *part)
 {
     return part->heard_us > 0 && clock_boot_us() - part->heard_us < FRESH_US &&
-           client_is_connected(part->health->bridge->client);
+           bridge_is_connected(part->health->bridge);
 }
 
 static bus_view_t
@@ -251,7 +251,7 @@ pack_broker(const bridge_health_t *self, const part_t *part, pack_t *out)
     uint64_t lag = 0;
     pack_text(out, "broker");
     pack_map(out, 3);
-    pack_pair_bool(out, "connected", client_is_connected(self->bridge->client));
+    pack_pair_bool(out, "connected", bridge_is_connected(self->bridge));
     pack_pair_uint(out, "head", journal_head(self));
     if (part != NULL && is_fresh(part) && number_of(part, "lag", &lag)) {
         pack_pair_uint(out, "lag", lag);
@@ -336,7 +336,7 @@ pack_pair_cached(pack_t *out, const char *key, const part_t *part)
 static void
 pack_own_health(const bridge_health_t *self, pack_t *out)
 {
-    bool connected = client_is_connected(self->bridge->client);
+    bool connected = bridge_is_connected(self->bridge);
     pack_map(out, 5);
     pack_pair_text(out, "status", connected ? "healthy" : "unhealthy");
     pack_pair_text(out, "service", "bridge");
@@ -396,7 +396,7 @@ bridge_health_ready(bridge_request_t *request)
 {
     const bridge_health_t *self = request->bridge->health;
     const part_t *part = part_of_port(self, request->port->id);
-    if (!client_is_connected(request->bridge->client)) {
+    if (!bridge_is_connected(request->bridge)) {
         bridge_answer_refuse(request, BUS_SERVICE_UNAVAILABLE, "the broker is not there");
         return;
     }
@@ -509,7 +509,7 @@ bridge_health_write_metrics(const bridge_health_t *self, text_t *out)
     text_add_format(out,
                     "# TYPE bhiv_broker_connected gauge\nbhiv_broker_connected %d\n"
                     "# TYPE bhiv_journal_head gauge\nbhiv_journal_head %lu\n",
-                    client_is_connected(self->bridge->client) ? 1 : 0,
+                    bridge_is_connected(self->bridge) ? 1 : 0,
                     (unsigned long) journal_head(self));
     text_add_format(out, "# TYPE bhiv_service_up gauge\n");
     for (unsigned i = 0; i < PART_BROKER; i++) {

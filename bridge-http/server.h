@@ -68,6 +68,10 @@ struct bridge {
     bool said_ready;
 };
 
+// Whether the bus can be asked now. False while stopping, too: libmicrohttpd still hands over what
+// arrives on open connections then, and the client may be gone already.
+bool bridge_is_connected(const bridge_t *self);
+
 // "karma", "bucket", "core", "workflow", "console".
 const char *bridge_server_port_name(bridge_port_id_t id);
 

@@ -84,7 +84,8 @@ check_body(const message_t *message, const char **reterr_why)
         return BUS_OK;
     }
     walk_mode_t mode = message->class_ == TOPIC_JOURNALED ? WALK_JSON : WALK_ANY;
-    return walk_check(message->body, mode, BODY_DEPTH_MAX, reterr_why);
+    unsigned depth_max = message->class_ == TOPIC_INBOX ? INBOX_BODY_DEPTH_MAX : BODY_DEPTH_MAX;
+    return walk_check(message->body, mode, depth_max, reterr_why);
 }
 
 // Everything that docs/protocol.md section 2 asks of a message. The header is decoded first: it

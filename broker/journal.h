@@ -1,5 +1,5 @@
 // journal.h - the one ordered log: append a batch, read from, head, trim. Kept by LMDB here; the
-// interface is all that another engine would have to give (ARCHITECTURE section 7).
+// interface is all that another engine would have to give.
 //
 // Threads: the committer appends, the reader reads, and journal_open runs before both. Values lie
 // in the store as the msgpack that fetches serve, then a trailer {stream_prev u64, span u32, zero

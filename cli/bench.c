@@ -2,11 +2,13 @@
 //
 // Each case is run on our broker and on the bare server of bench_bare.c, in turn, in this run, so
 // that the ratio means something on a machine whose speed changes by the hour; several rounds, and
-// the median of each. Figures that no case asserts: they are for reading.
+// the median of each. The cases of the whole system have nothing bare beside them. Figures that no
+// case asserts: they are for reading.
 #include "bench.h"
 #include "output.h"
 
 #include "proto/transcode.h"
+#include "runtime/clock.h"
 
 #include <assert.h>
 #include <lmdb.h>
@@ -87,6 +89,30 @@ static const cli_bench_case_t cases[] = {
      .kind = CLI_BENCH_FETCH,
      .divisor = 1,
      .has_rate = true},
+    {.name = "restart",
+     .meaning = "killed with 5 times the messages journaled, started again",
+     .kind = CLI_BENCH_RESTART,
+     .ack = CLI_BENCH_ACK_EACH,
+     .window = 1000,
+     .batch = 100,
+     .divisor = 1,
+     .multiple = 5,
+     .has_ready = true},
+    {.name = "http",
+     .meaning = "POST /core/write-event, durable, 64 connections",
+     .kind = CLI_BENCH_HTTP,
+     .window = 64,
+     .divisor = 2,
+     .has_rate = true,
+     .has_latency = true,
+     .is_system = true},
+    {.name = "start",
+     .meaning = "bhiv up in an empty folder",
+     .kind = CLI_BENCH_START,
+     .divisor = 1,
+     .has_ready = true,
+     .has_memory = true,
+     .is_system = true},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
@@ -133,7 +159,8 @@ static const option_table_t options = {
         "Measures publishing, latency, fan-out and fetching with bodies of 256 bytes, each beside "
         "the same work on bare libzmq and LMDB speaking the same frames, in the same run.\v"
         "Cases: durable_each durable_batch durable_last durable_one live live_latency fan_out_1 "
-        "fan_out_4 fetch. A ratio is ours divided by bare: for rates more is better, for "
+        "fan_out_4 fetch restart http start; the last two are of the whole system, alone. A ratio "
+        "is ours divided by bare: for rates more is better, for "
         "latencies less.\n\n"
         "  bhiv bench --quick\n"
         "  bhiv bench --case durable_each,fetch --rounds 5 --json",
@@ -167,10 +194,34 @@ pin(bool pinned, const cpu_set_t *all)
 }
 
 static int
+run_system(const bench_t *self,
+           const cli_bench_case_t *case_,
+           uint64_t count,
+           cli_bench_result_t *ret)
+{
+    cli_bench_server_t server;
+    uint64_t began_us = clock_boot_us();
+    int status = cli_bench_server_up(self->scratch, &server);
+    double ready_ms = (double) (clock_boot_us() - began_us) / 1e3;
+    *ret = (cli_bench_result_t){0};
+    if (status == CLI_DONE && case_->kind == CLI_BENCH_HTTP &&
+        !cli_bench_http(server.http_port, case_->window, count, ret)) {
+        status = CLI_NEGATIVE;
+    }
+    ret->ready_ms = ready_ms;
+    ret->memory_mib = status == CLI_DONE ? cli_bench_server_memory(&server) : 0;
+    cli_bench_server_stop(&server);
+    return status;
+}
+
+static int
 run_once(const bench_t *self, const cli_bench_case_t *case_, bool bare, cli_bench_result_t *ret)
 {
-    uint64_t count = self->count / case_->divisor;
+    uint64_t count = self->count / case_->divisor * (case_->multiple == 0 ? 1 : case_->multiple);
     count = count < COUNT_MIN ? COUNT_MIN : count;
+    if (case_->is_system) {
+        return run_system(self, case_, count, ret);
+    }
     if (self->flags.against && !bare) {
         return cli_bench_run(case_, &self->running, count, ret) ? CLI_DONE : CLI_NEGATIVE;
     }
@@ -178,6 +229,9 @@ run_once(const bench_t *self, const cli_bench_case_t *case_, bool bare, cli_benc
     int status = cli_bench_server_start(self->scratch, bare, self->flags.tcp, &server);
     if (status == CLI_DONE && !cli_bench_run(case_, &server.bus, count, ret)) {
         status = CLI_NEGATIVE;
+    }
+    if (status == CLI_DONE && case_->kind == CLI_BENCH_RESTART) {
+        status = cli_bench_server_again(&server, &ret->ready_ms);
     }
     cli_bench_server_stop(&server);
     return status;
@@ -217,16 +271,23 @@ typedef struct {
     const char *suffix; // of the case's name
     const char *words;  // behind its meaning
     const char *unit;
-    size_t offset; // in the result
-    bool is_rate;
+    size_t offset;   // in the result
+    size_t wanted;   // where the case says whether it has it
+    const char *how; // its format in the table
 } figure_t;
 
+#define RESULT(field) offsetof(cli_bench_result_t, field)
+#define WANTED(field) offsetof(cli_bench_case_t, field)
 static const figure_t figures[] = {
-    {"", "", "msg/s", offsetof(cli_bench_result_t, rate), true},
-    {"_p50", ", p50", "us", offsetof(cli_bench_result_t, p50_us), false},
-    {"_p99", ", p99", "us", offsetof(cli_bench_result_t, p99_us), false},
-    {"_p999", ", p99.9", "us", offsetof(cli_bench_result_t, p999_us), false},
+    {"", "", "msg/s", RESULT(rate), WANTED(has_rate), "%.0f/s"},
+    {"_p50", ", p50", "us", RESULT(p50_us), WANTED(has_latency), "%.1f us"},
+    {"_p99", ", p99", "us", RESULT(p99_us), WANTED(has_latency), "%.1f us"},
+    {"_p999", ", p99.9", "us", RESULT(p999_us), WANTED(has_latency), "%.1f us"},
+    {"_ready", ", ready", "ms", RESULT(ready_ms), WANTED(has_ready), "%.1f ms"},
+    {"_memory", ", memory", "MiB", RESULT(memory_mib), WANTED(has_memory), "%.1f MiB"},
 };
+#undef RESULT
+#undef WANTED
 
 static void
 print_figure(
@@ -234,14 +295,19 @@ print_figure(
 {
     if (self->out.format != CLI_FORMAT_LINE) {
         text_add_format(self->out.text,
-                        "{\"figure\":\"%s%s\",\"unit\":\"%s\",\"bhiv\":%.1f,\"bare\":%.1f,"
-                        "\"ratio\":%.3f}\n",
+                        "{\"figure\":\"%s%s\",\"unit\":\"%s\",\"bhiv\":%.1f,",
                         case_->name,
                         figure->suffix,
                         figure->unit,
-                        ours,
-                        bare,
-                        bare > 0 ? ours / bare : 0.0);
+                        ours);
+        if (case_->is_system) {
+            text_add_format(self->out.text, "\"bare\":null,\"ratio\":null}\n");
+        } else {
+            text_add_format(self->out.text,
+                            "\"bare\":%.1f,\"ratio\":%.3f}\n",
+                            bare,
+                            bare > 0 ? ours / bare : 0.0);
+        }
         cli_output_text(&self->out);
         (void) fflush(stdout); // a long run shows what it has
         return;
@@ -249,9 +315,14 @@ print_figure(
     char what[96];
     snprintf(what, sizeof what, "%s%s", case_->meaning, figure->words);
     cli_table_add(&self->table, view_from_text(what));
-    add_cell(&self->table, figure->is_rate ? "%.0f/s" : "%.1f us", ours);
-    add_cell(&self->table, figure->is_rate ? "%.0f/s" : "%.1f us", bare);
-    add_cell(&self->table, "%.2f", bare > 0 ? ours / bare : 0.0);
+    add_cell(&self->table, figure->how, ours);
+    if (case_->is_system) {
+        cli_table_add(&self->table, VIEW_LITERAL("-"));
+        cli_table_add(&self->table, VIEW_LITERAL("-"));
+    } else {
+        add_cell(&self->table, figure->how, bare);
+        add_cell(&self->table, "%.2f", bare > 0 ? ours / bare : 0.0);
+    }
 }
 
 static void
@@ -262,7 +333,7 @@ print_case(bench_t *self,
 {
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; ++i) {
         const figure_t *figure = &figures[i];
-        if (figure->is_rate ? case_->has_rate : case_->has_latency) {
+        if (*(const bool *) ((const char *) case_ + figure->wanted)) {
             print_figure(self,
                          case_,
                          figure,
@@ -339,7 +410,7 @@ static int
 run_case(bench_t *self, const cli_bench_case_t *case_, const cpu_set_t *all)
 {
     cli_bench_result_t ours[ROUNDS_MAX];
-    cli_bench_result_t bare[ROUNDS_MAX];
+    cli_bench_result_t bare[ROUNDS_MAX] = {{0}};
     bool shows_progress = isatty(STDERR_FILENO) == 1;
     pin(case_->is_pinned, all);
     int status = CLI_DONE;
@@ -352,7 +423,7 @@ run_case(bench_t *self, const cli_bench_case_t *case_, const cpu_set_t *all)
                     (unsigned long long) self->rounds);
         }
         status = run_once(self, case_, false, &ours[round]);
-        if (status == CLI_DONE) {
+        if (status == CLI_DONE && !case_->is_system) {
             status = run_once(self, case_, true, &bare[round]);
         }
     }
@@ -379,7 +450,9 @@ run_all(bench_t *self)
     print_machine(self);
     int status = CLI_DONE;
     for (size_t i = 0; i < CASES; ++i) {
-        if (is_chosen(self->flags.only, cases[i].name)) {
+        bool starts_servers = cases[i].is_system || cases[i].kind == CLI_BENCH_RESTART;
+        if (is_chosen(self->flags.only, cases[i].name) &&
+            !(self->flags.against && starts_servers)) {
             int one = run_case(self, &cases[i], &all);
             status = status == CLI_DONE ? one : status;
         }

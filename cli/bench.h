@@ -70,7 +70,10 @@ typedef enum {
     CLI_BENCH_LIVE_FLOW, // published and heard by one subscriber, at most a window apart
     CLI_BENCH_LATENCY,   // live, one at a time: from publishing to hearing
     CLI_BENCH_FAN_OUT,   // a window of durable messages, heard by all subscribers
-    CLI_BENCH_FETCH      // pages of the journal
+    CLI_BENCH_FETCH,     // pages of the journal
+    CLI_BENCH_RESTART,   // published, and then the server killed and started again
+    CLI_BENCH_HTTP,      // `bhiv up`, and a window of events over HTTP
+    CLI_BENCH_START      // `bhiv up` in an empty folder
 } cli_bench_kind_t;
 
 typedef struct {
@@ -78,18 +81,24 @@ typedef struct {
     const char *meaning; // in the table
     cli_bench_kind_t kind;
     cli_bench_ack_t ack;
-    unsigned window;      // messages on their way
+    unsigned window;      // messages on their way; of HTTP: connections
     unsigned batch;       // messages in a $bus.batch; 0: single ones
     unsigned subscribers; // of a fan-out
     unsigned divisor;     // of the count: slow cases take fewer
+    unsigned multiple;    // of the count, where one takes more; 0: 1
     bool has_latency;     // percentiles are figures of it, too
     bool has_rate;        // messages a second is a figure of it
+    bool has_ready;       // the time until it is ready is one
+    bool has_memory;      // the memory of all processes together is one
+    bool is_system;       // of all parts together, with which nothing bare can be compared
     bool is_pinned;       // generator and server on one core
 } cli_bench_case_t;
 
 typedef struct {
     double rate; // messages a second
     double p50_us, p99_us, p999_us;
+    double ready_ms;   // from starting to its line on stdout
+    double memory_mib; // proportional set size (proc_pid_smaps(5)) of all processes
 } cli_bench_result_t;
 
 // Runs the case once with `count` messages. False, having said why, where it failed.
@@ -98,18 +107,38 @@ BUS_CHECK bool cli_bench_run(const cli_bench_case_t *case_,
                              uint64_t count,
                              cli_bench_result_t *ret_result);
 
+// Sorts the samples, and writes their percentiles.
+void cli_bench_percentiles(double *samples, uint64_t count, cli_bench_result_t *result);
+
+// --- HTTP (bench_http.c) -----------------------------------------------------------------------
+
+// Writes `count` events over so many connections to the bridge on `port` of loopback, each answered
+// before its connection's next. False, having said why, where one was not answered with 200.
+BUS_CHECK bool
+cli_bench_http(unsigned port, unsigned connections, uint64_t count, cli_bench_result_t *ret_result);
+
 // --- Servers (bench_server.c) ------------------------------------------------------------------
 
 typedef struct {
     char dir[CLI_PATH_SIZE]; // of its own, removed at its end
     cli_endpoints_t bus;
     pid_t pid;
+    bool bare;          // what it is
+    bool is_system;     // `bhiv up`
+    unsigned ports[2];  // of its bus over tcp; 0: ipc
+    unsigned http_port; // Bucket's, of a system
 } cli_bench_server_t;
 
 // Starts our broker, or the bare one, in a fresh folder below `parent`, and waits until it is
 // ready. Returns 0 or an exit status.
 BUS_CHECK int
 cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server_t *ret_server);
+// Starts the whole system, in the same way.
+BUS_CHECK int cli_bench_server_up(const char *parent, cli_bench_server_t *ret_server);
+// Kills the server and starts it again in its folder.
+BUS_CHECK int cli_bench_server_again(cli_bench_server_t *self, double *ret_ready_ms);
 void cli_bench_server_stop(cli_bench_server_t *self);
+// The memory of a system's processes together, in MiB; 0 where it cannot be read.
+double cli_bench_server_memory(const cli_bench_server_t *self);
 // Writes what it runs on as one line of text: processor, cores, kernel, file system of `dir`.
 void cli_bench_server_machine(const char *dir, char *ret_text, size_t size);

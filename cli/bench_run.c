@@ -46,8 +46,8 @@ compare_doubles(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static void
-take_percentiles(double *samples, uint64_t count, cli_bench_result_t *result)
+void
+cli_bench_percentiles(double *samples, uint64_t count, cli_bench_result_t *result)
 {
     qsort(samples, count, sizeof *samples, compare_doubles);
     result->p50_us = samples[count / 2];
@@ -147,7 +147,7 @@ run_publish(const cli_bench_case_t *case_,
     }
     result->rate = (double) (flow.total * unit) / ((now_us() - began) / 1e6);
     if (fine && flow.samples != NULL) {
-        take_percentiles(flow.samples, flow.total, result);
+        cli_bench_percentiles(flow.samples, flow.total, result);
     }
     free(flow.samples);
     return fine;
@@ -206,7 +206,7 @@ run_latency(const cli_endpoints_t *bus, uint64_t count, cli_bench_result_t *resu
         samples[i] = now_us() - said;
     }
     if (fine) {
-        take_percentiles(samples, count, result);
+        cli_bench_percentiles(samples, count, result);
     }
     free(samples);
     return fine || failed("a live message did not come back within 10 s");
@@ -394,6 +394,7 @@ cli_bench_run(const cli_bench_case_t *case_,
     *ret_result = (cli_bench_result_t){0};
     switch (case_->kind) {
     case CLI_BENCH_PUBLISH:
+    case CLI_BENCH_RESTART:
         return run_publish(case_, bus, count, ret_result);
     case CLI_BENCH_LIVE_FLOW:
         return run_live_flow(case_, bus, count, ret_result);
@@ -403,6 +404,9 @@ cli_bench_run(const cli_bench_case_t *case_,
         return run_fan_out(case_, bus, count, ret_result);
     case CLI_BENCH_FETCH:
         return run_fetch(bus, count, ret_result);
+    case CLI_BENCH_HTTP:
+    case CLI_BENCH_START:
+        break; // of the whole system, not of a bus
     }
     return false;
 }

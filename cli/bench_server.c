@@ -2,9 +2,11 @@
 // own on a real disk, and gone with it. See bench.h.
 #include "bench.h"
 
+#include "runtime/clock.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -21,7 +23,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { READY_MS = 10000, WORDS = 8, WORD_SIZE = CLI_PATH_SIZE + 32 };
+enum {
+    READY_MS = 10000,
+    WORDS = 8,
+    WORD_SIZE = CLI_PATH_SIZE + 32,
+    PORT_SPAN = 80,  // the highest port of a system above its base
+    BUCKET_PORT = 1, // above the base
+    BASES_MAX = 5    // tried until their ports are free
+};
 
 // --- The folder --------------------------------------------------------------------------------
 
@@ -93,15 +102,17 @@ add_word(command_t *self, const char *format, ...)
 }
 
 static void
-command_of(const cli_bench_server_t *server,
-           bool bare,
-           const unsigned ports[2],
-           command_t *ret_command)
+command_of(const cli_bench_server_t *server, command_t *ret_command)
 {
+    const unsigned *ports = server->ports;
+    const char *verb = server->bare ? "bench-bare" : "broker";
     add_word(ret_command, "bhiv");
-    add_word(ret_command, bare ? "bench-bare" : "broker");
+    add_word(ret_command, "%s", server->is_system ? "up" : verb);
     add_word(ret_command, "--dir=%s", server->dir);
-    if (bare) {
+    if (server->is_system) {
+        add_word(ret_command, "--dev"); // no rate limits
+        add_word(ret_command, "--port-base=%u", server->http_port - BUCKET_PORT);
+    } else if (server->bare) {
         add_word(ret_command, "--in=%s", server->bus.ingress);
         add_word(ret_command, "--out=%s", server->bus.egress);
     } else if (ports[0] != 0) {
@@ -111,6 +122,13 @@ command_of(const cli_bench_server_t *server,
     } else {
         add_word(ret_command, "--bus-bind=");
     }
+}
+
+static void
+command_destroy(command_t **self_p)
+{
+    free(*self_p);
+    *self_p = NULL;
 }
 
 static void
@@ -138,8 +156,11 @@ wait_for_ready(int out)
 }
 
 static int
-launch(cli_bench_server_t *server, const command_t *command)
+launch(cli_bench_server_t *server)
 {
+    BUS_AUTO(command_destroy) command_t *command = calloc(1, sizeof *command);
+    assert(command);
+    command_of(server, command);
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return cli_fail(CLI_IO, "bench: %s", strerror(errno));
@@ -166,8 +187,9 @@ cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server
         server->dir[0] = '\0';
         return status;
     }
-    unsigned ports[2] = {0, 0};
+    server->bare = bare;
     if (tcp) {
+        unsigned *ports = server->ports;
         ports[0] = free_port();
         ports[1] = free_port();
         snprintf(server->bus.ingress, sizeof server->bus.ingress, "tcp://127.0.0.1:%u", ports[0]);
@@ -180,32 +202,129 @@ cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server
             status = cli_dir_endpoint(&dir, "bus.out", server->bus.egress);
         }
     }
-    command_t *command = calloc(1, sizeof *command);
-    assert(command);
     if (status == CLI_DONE) {
-        command_of(server, bare, ports, command);
-        status = launch(server, command);
+        status = launch(server);
     }
-    free(command);
     if (status != CLI_DONE) {
         cli_bench_server_stop(server);
     }
     return status;
 }
 
-void
-cli_bench_server_stop(cli_bench_server_t *self)
+int
+cli_bench_server_up(const char *parent, cli_bench_server_t *ret_server)
+{
+    int status = CLI_NO_ANSWER;
+    for (int i = 0; i < BASES_MAX && status != CLI_DONE; ++i) {
+        *ret_server = (cli_bench_server_t){.is_system = true};
+        status = make_folder(parent, ret_server->dir);
+        if (status != CLI_DONE) {
+            ret_server->dir[0] = '\0';
+            return status;
+        }
+        unsigned port = free_port();
+        ret_server->http_port = (port < 1024 + PORT_SPAN ? port + PORT_SPAN : port) - PORT_SPAN;
+        status = launch(ret_server);
+        if (status != CLI_DONE) {
+            cli_bench_server_stop(ret_server);
+        }
+    }
+    return status;
+}
+
+static void
+end_process(cli_bench_server_t *self)
 {
     if (self->pid > 0) {
-        (void) kill(self->pid, SIGKILL); // it holds nothing that anybody will read
+        // A server alone holds nothing that anybody will read; a system has processes to end.
+        (void) kill(self->pid, self->is_system ? SIGTERM : SIGKILL);
         while (waitpid(self->pid, NULL, 0) < 0 && errno == EINTR) {
         }
         self->pid = 0;
     }
+}
+
+int
+cli_bench_server_again(cli_bench_server_t *self, double *ret_ready_ms)
+{
+    end_process(self);
+    uint64_t began_us = clock_boot_us();
+    int status = launch(self);
+    *ret_ready_ms = (double) (clock_boot_us() - began_us) / 1e3;
+    return status;
+}
+
+void
+cli_bench_server_stop(cli_bench_server_t *self)
+{
+    end_process(self);
     if (self->dir[0] != '\0') {
         remove_folder(self->dir);
         self->dir[0] = '\0';
     }
+}
+
+// --- Memory ------------------------------------------------------------------------------------
+
+// Of one process, in KiB.
+static unsigned long
+memory_of(const char *pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%.10s/smaps_rollup", pid);
+    FILE *file = fopen(path, "re");
+    char line[256];
+    unsigned long kib = 0;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "Pss:", 4) == 0) {
+            kib = strtoul(line + 4, NULL, 10);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return kib;
+}
+
+// Of the process whose id is in this file.
+static unsigned long
+memory_at(const char *folder, const char *leaf)
+{
+    char path[CLI_PATH_SIZE + NAME_MAX + 2];
+    char pid[16] = "";
+    snprintf(path, sizeof path, "%s/%s", folder, leaf);
+    FILE *file = fopen(path, "re");
+    unsigned long kib = 0;
+    if (file != NULL) {
+        if (fgets(pid, sizeof pid, file) != NULL) {
+            pid[strcspn(pid, "\n")] = '\0';
+            kib = memory_of(pid);
+        }
+        fclose(file);
+    }
+    return kib;
+}
+
+double
+cli_bench_server_memory(const cli_bench_server_t *self)
+{
+    char folder[CLI_PATH_SIZE + 8];
+    char pid[16];
+    snprintf(folder, sizeof folder, "%s/run", self->dir);
+    snprintf(pid, sizeof pid, "%d", (int) self->pid);
+    unsigned long kib = memory_of(pid);
+    DIR *entries = opendir(folder);
+    const struct dirent *entry = entries == NULL ? NULL : readdir(entries);
+    for (; entry != NULL; entry = readdir(entries)) {
+        const char *end = strrchr(entry->d_name, '.');
+        if (end != NULL && strcmp(end, ".pid") == 0) {
+            kib += memory_at(folder, entry->d_name);
+        }
+    }
+    if (entries != NULL) {
+        closedir(entries);
+    }
+    return (double) kib / 1024.0;
 }
 
 // --- The machine -------------------------------------------------------------------------------

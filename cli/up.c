@@ -413,6 +413,7 @@ run(int argc, char **argv)
     plan.ports = ports_from(plan.flags.port_base);
     status = prepare_dir(&plan);
     if (status == CLI_DONE) {
+        log_info("folder", "dir=%s", plan.dir.path);
         status = supervise(&plan, chosen);
     }
     if (plan.parts_lock >= 0) {

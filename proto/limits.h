@@ -6,8 +6,9 @@ enum {
     HEADER_SIZE_MAX = 4096,      // bytes of an encoded header, as a peer sends it
     HEADER_STAMP_SIZE_MAX = 512, // what the broker may add: id, source, time, seq, at, prev, topic
     BODY_SIZE_MAX = 1024 * 1024, // bytes of an encoded body
-    INBOX_BODY_SIZE_MAX = 4 * 1024 * 1024, // bytes of a body on an inbox: a page of records
-    BODY_DEPTH_MAX = 24,                   // nested maps and arrays in a body
+    INBOX_BODY_SIZE_MAX = 4 * 1024 * 1024,     // bytes of a body on an inbox: a page of records
+    BODY_DEPTH_MAX = 24,                       // nested maps and arrays in a body
+    INBOX_BODY_DEPTH_MAX = BODY_DEPTH_MAX + 4, // on an inbox: what was kept, in lists
     JSON_DEPTH_MAX = 20,               // the same for JSON from outside: leaves room for envelopes
     ID_SIZE_MAX = 64,                  // bytes of id, source, pstream
     NAME_SIZE_MAX = 128,               // bytes of reply_to, trace_id

@@ -10,7 +10,12 @@ struct pack {
     msgpack_packer packer; // writes into `buffer`
 };
 
-enum { LONG_HEAD_SIZE = 5 }; // array32 or map32: a byte and a 32-bit count
+enum {
+    LONG_HEAD_SIZE = 5, // array32 or map32: a byte and a 32-bit count
+    // msgpack-c begins with 8 KiB, which malloc has to look for; most of what is packed is small,
+    // and this comes from the thread's own free lists.
+    FIRST_CAPACITY = 512,
+};
 
 // msgpack-c fails only where its buffer cannot grow.
 static void
@@ -19,13 +24,25 @@ must(int result)
     assert(result == 0);
 }
 
+static int
+write_bytes(void *arg, const char *bytes, size_t size)
+{
+    msgpack_sbuffer *buffer = arg;
+    if (buffer->alloc == 0) {
+        buffer->data = malloc(FIRST_CAPACITY);
+        assert(buffer->data != NULL);
+        buffer->alloc = FIRST_CAPACITY;
+    }
+    return msgpack_sbuffer_write(buffer, bytes, size);
+}
+
 pack_t *
 pack_new(void)
 {
     pack_t *self = malloc(sizeof(*self));
     assert(self != NULL);
     msgpack_sbuffer_init(&self->buffer);
-    msgpack_packer_init(&self->packer, &self->buffer, msgpack_sbuffer_write);
+    msgpack_packer_init(&self->packer, &self->buffer, write_bytes);
     return self;
 }
 
@@ -127,7 +144,7 @@ pack_map(pack_t *self, uint32_t count)
 void
 pack_raw(pack_t *self, bus_view_t value)
 {
-    must(msgpack_sbuffer_write(&self->buffer, value.data, value.size));
+    must(write_bytes(&self->buffer, value.data, value.size));
 }
 
 // Returns the place of the head.

@@ -203,7 +203,7 @@ on_message(client_t *self, const client_link_message_t *message)
     if (client_fetch_answered(self, &header, message->body)) {
         return; // a page was checked record by record when it was journaled
     }
-    if (walk_check(message->body, WALK_ANY, BODY_DEPTH_MAX, &why) != BUS_OK) {
+    if (walk_check(message->body, WALK_ANY, INBOX_BODY_DEPTH_MAX, &why) != BUS_OK) {
         self->stats.orphans++;
         return;
     }
@@ -225,11 +225,15 @@ client_answer_readable(void *arg)
 {
     client_t *self = arg;
     client_link_message_t message;
+    uint64_t until_us = clock_boot_us() + CLIENT_DRAIN_US;
     for (int i = 0; i < CLIENT_DRAIN_MAX && client_link_receive(self->link.inbox, &message); i++) {
         if (view_is(message.topic, self->inbox)) {
             on_message(self, &message);
         }
         client_link_release(&message);
+        if (clock_boot_us() >= until_us) {
+            break; // the loop comes back here after everything else that is due
+        }
     }
     client_pump(self);
 }

@@ -13,6 +13,7 @@
 enum {
     CLIENT_TICK_MS = 20,     // how late a deadline may be; only while something is waited for
     CLIENT_DRAIN_MAX = 1000, // messages a wake-up, so that the loop gets round
+    CLIENT_DRAIN_US = 50000, // and as long: a question may take milliseconds, and a beat is due
     CLIENT_SUBSCRIPTIONS_MAX = 256, // patterns: each is tried on each message
     CLIENT_OUTBOX_MAX = 1024,       // of an outbox in flight; its owner keeps to 1,000
     CLIENT_ASK_AGAIN_MS = 1000,     // after a welcome, for replies that are on their way anyway

@@ -275,6 +275,23 @@ take_config(service_t *self, store_txn_t *txn, const client_heard_t *record)
     return service_store_put_config(self, txn, record->body);
 }
 
+// Whether somebody may still wait for an answer. What was journaled since we are connected is as old
+// as it is behind the youngest seen, by the boot clock that the journal's own follows: the wall
+// clock may have been stepped since the broker started. Only for what is older it must do.
+static bool
+is_young(service_t *self, const header_t *header)
+{
+    if (header->seq <= self->live_after) {
+        return header->at + SERVICE_YOUNG_US > clock_wall_us();
+    }
+    int64_t ahead_us = (int64_t) header->at - (int64_t) clock_boot_us();
+    if (!self->knows_ahead || ahead_us > self->ahead_us) {
+        self->knows_ahead = true;
+        self->ahead_us = ahead_us;
+    }
+    return self->ahead_us - ahead_us < SERVICE_YOUNG_US;
+}
+
 bus_err_t
 service_apply_record(service_t *self, store_txn_t *txn, const client_heard_t *record)
 {
@@ -287,7 +304,7 @@ service_apply_record(service_t *self, store_txn_t *txn, const client_heard_t *re
     self->hand = (service_hand_t){
         .record = record,
         .row = row,
-        .is_young = record->header.at + SERVICE_YOUNG_US > clock_wall_us(),
+        .is_young = is_young(self, &record->header),
     };
     uint64_t original;
     err = service_store_find_id(self, txn, &record->header, &original);

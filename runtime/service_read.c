@@ -281,6 +281,11 @@ service_read_on_welcome(void *arg, const client_welcome_t *welcome)
         }
         snprintf(self->epoch, sizeof(self->epoch), "%s", welcome->epoch);
     }
+    if (strcmp(self->boot, welcome->boot) != 0) {
+        snprintf(self->boot, sizeof(self->boot), "%s", welcome->boot);
+        self->live_after = welcome->head;
+        self->knows_ahead = false; // its clock has another anchor
+    }
     if (!self->knows_goal) {
         self->knows_goal = true;
         self->goal = welcome->head;
@@ -290,7 +295,9 @@ service_read_on_welcome(void *arg, const client_welcome_t *welcome)
 void
 service_read_check_ready(service_t *self)
 {
-    bool has_caught_up = self->knows_goal && self->committed.cursor > self->goal;
+    // A store that is ahead of the journal has caught up with nothing: its fetch will say so.
+    bool has_caught_up = self->knows_goal && self->committed.cursor > self->goal &&
+                         self->committed.cursor <= client_head(self->client) + 1;
     if (self->is_ready || !has_caught_up || !self->knows_outbox ||
         !service_config_is_applied(self)) {
         return;

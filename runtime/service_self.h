@@ -78,15 +78,19 @@ struct service {
     char epoch[ID_SIZE_MAX + 1]; // of the journal that the store belongs to; "": none yet
     const char *filters[CLIENT_FILTERS_MAX];
     size_t filter_count;
-    uint64_t fetch_from; // of the fetch in flight
-    uint64_t goal;       // the head that is to be caught up with before `ready`
-    bool knows_goal;     // the first welcome came
-    bool knows_outbox;   // the first hello was answered: records may be applied
-    bool is_ready;       // said on stdout
-    bool is_failing;     // the last batch was undone: tried again in a second
-    bool is_pausing;     // lets more records come together before it asks for the next page
-    bool is_awaited;     // somebody waits for an answer to a record of the page in hand
-    bool needs_sync;     // committed since the last flush
+    uint64_t fetch_from;        // of the fetch in flight
+    char boot[ID_SIZE_MAX + 1]; // of the broker that we are connected to
+    uint64_t live_after;        // its head then: what came later was journaled before our eyes
+    int64_t ahead_us;           // its clock less our boot clock, by what came since
+    bool knows_ahead;
+    uint64_t goal;     // the head that is to be caught up with before `ready`
+    bool knows_goal;   // the first welcome came
+    bool knows_outbox; // the first hello was answered: records may be applied
+    bool is_ready;     // said on stdout
+    bool is_failing;   // the last batch was undone: tried again in a second
+    bool is_pausing;   // lets more records come together before it asks for the next page
+    bool is_awaited;   // somebody waits for an answer to a record of the page in hand
+    bool needs_sync;   // committed since the last flush
 
     service_hand_t hand;
     void *message;   // of the largest schema

@@ -40,14 +40,16 @@ inbox = f"_inbox.example.{uuid.uuid4().hex}"
 answers.subscribe(inbox.encode())
 
 
-def answer():
-    if not answers.poll(5000):
-        sys.exit(f"publish.py: nobody answers at {EGRESS}")
-    _, header, body = answers.recv_multipart()
-    return msgpack.unpackb(header), msgpack.unpackb(body)
+def answer(re):
+    while answers.poll(5000):
+        _, header, body = answers.recv_multipart()
+        header = msgpack.unpackb(header)
+        if header.get("re") == re:
+            return header, msgpack.unpackb(body)
+    sys.exit(f"publish.py: nobody answers at {EGRESS}")
 
 
-answer()  # the welcome: from here on no answer is lost
+answer("welcome")  # from here on no answer is lost
 ident = str(uuid.uuid4())
 header = {
     "id": ident,
@@ -58,7 +60,7 @@ header = {
     "pseq": 1,
 }
 push.send_multipart([topic.encode(), msgpack.packb(header), msgpack.packb(event)])
-head, body = answer()
+head, body = answer(ident)
 print(json.dumps({"id": ident, **body}))
 context.destroy(linger=500)
 sys.exit(0 if head["status"] == "success" else 1)

@@ -5,6 +5,7 @@ import time
 from support.broker import Broker, ack_of, say, stats_of
 from support.checker import check
 from support.load import Publisher
+from support.peer import Peer
 from support.system import System, eventually
 
 HOUR = 3600 * 1_000_000
@@ -84,6 +85,28 @@ def test_a_system_under_a_jumping_clock_loses_and_doubles_nothing(bhiv, tmp_path
         load.join(30)
         assert load.error is None
         check(system, load.acked)
+
+
+def test_a_clock_stepped_while_it_runs_takes_no_answer(bhiv, tmp_path, faults):
+    """Who asked is answered at once, however far the wall clock is from the broker's anchor."""
+    page = faults("none")
+    with System(bhiv, tmp_path / "d", ("--dev", "--only", "broker,karma"), page.env) as system, \
+            Peer(system.ingress, system.egress) as peer:
+        life = {"user_id": "u", "action": "completing_lessons", "role": "learner"}
+        for step in (0, HOUR, -HOUR, YEAR, 0):
+            page.clock_us = step
+            header, answer = peer.ask("karma.life_event", life, timeout=4)
+            assert header["status"] == "success" and answer["user_id"] == "u", answer
+        # Nor does a broker that starts by the stepped clock, or by the right one again.
+        for step in (HOUR, 0):
+            page.clock_us = step
+            pid = system.kill("broker")
+            system.restarted("broker", pid)
+            peer.wait_welcome()
+            page.clock_us = HOUR - step
+            eventually(lambda: peer.ask("req.karma.health")[0]["status"] == "success")
+            header, answer = peer.ask("karma.life_event", life, timeout=4)
+            assert header["status"] == "success" and answer["user_id"] == "u", answer
 
 
 def test_a_message_says_the_journals_time_and_the_publishers(bhiv, tmp_path, faults):

@@ -84,3 +84,24 @@ def test_a_part_that_stands_still_for_a_while_goes_on_where_it_was(system, long,
     progress(load)
     assert system.pid(part) == pid
     check(system, acked(load))
+
+
+def test_the_bridge_stops_cleanly_while_clients_keep_asking(system):
+    writers = [Writer(system.url("bucket", "/core/write-event"), name=f"w{n}") for n in range(8)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(5):
+            eventually(lambda: all(len(w.acked) > 20 for w in writers), 20, what="writes")
+            for writer in writers:
+                writer.acked.clear()
+            pid = system.kill("bridge", signal.SIGTERM)
+            system.restarted("bridge", pid)
+    finally:
+        for writer in writers:
+            writer.halt.set()
+        for writer in writers:
+            writer.join(20)
+    ends = [line for line in system.log_path.read_text().splitlines()
+            if "part_died part=bridge" in line]
+    assert len(ends) == 5 and all("status=0" in line for line in ends), ends

@@ -55,6 +55,15 @@ def test_the_tellers_own_time_wins_and_the_buses_is_kept(peer):
     assert event["received_at"].endswith("Z")
 
 
+def test_the_deepest_event_that_the_bus_takes_can_be_listed(peer):
+    """A list of events is deeper than its events: one of them must not hide the rest."""
+    deep = None
+    for _ in range(23):
+        deep = [deep]
+    ack = peer.publish("core.event.deepest", {"requester_id": "bhiv_core", "deep": deep})
+    assert stored(peer, ack["seq"], event_type="deepest")["deep"] == deep
+
+
 def test_the_type_comes_from_the_topic_where_the_body_has_none(peer):
     ack = peer.publish("core.event.from_topic", {"requester_id": "bhiv_core"})
     assert stored(peer, ack["seq"])["event_type"] == "from_topic"

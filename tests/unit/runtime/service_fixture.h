@@ -442,8 +442,8 @@ await_read_all(fixture_t *self)
 static inline void
 lose_store(const fixture_t *self)
 {
-    char path[2 * FOLDER_SIZE];
     folder_t store;
-    snprintf(store.path, sizeof(store.path), "%s", folder_join(&self->folder, "bucket", path));
+    int size = snprintf(store.path, sizeof(store.path), "%s/%s", self->folder.path, "bucket");
+    cr_assert(size > 0 && size < FOLDER_SIZE);
     folder_remove(&store);
 }

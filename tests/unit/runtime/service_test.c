@@ -105,25 +105,55 @@ Test(service, undoes_a_batch_that_its_store_cannot_take_and_tries_again)
     fixture_destroy(&self);
 }
 
+static bool
+client_is_welcomed(void *arg)
+{
+    return client_is_connected(((fixture_t *) arg)->client);
+}
+
+static uint64_t
+orphans(const fixture_t *self)
+{
+    client_stats_t stats;
+    client_stats(self->client, &stats);
+    return stats.orphans;
+}
+
 Test(service, does_not_answer_who_has_gone)
 {
-    fixture_t *self = fixture_started();
+    fixture_t *self = fixture_new();
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 0);
     header_t header = {.id = VIEW_LITERAL("old"),
                        .source = VIEW_LITERAL("a"),
                        .reply_to = view_from_text(client_inbox(self->client))};
+    cr_assert(fake_run(self->loop, client_is_welcomed, self, WAIT_MS));
     fake_broker_append(
         self->broker, "bucket.count", &header, pack_view(body), clock_wall_us() - 6000000);
-    await_read_all(self);
-    client_stats_t stats;
-    client_stats(self->client, &stats);
-    cr_assert_eq(stats.orphans, 0);
+    start(self);
+    await_ready(self);
+    cr_assert_eq(counted(self, "commands"), 1);
+    cr_assert_eq(orphans(self), 0);
     header.id = VIEW_LITERAL("new");
     fake_broker_append(self->broker, "bucket.count", &header, pack_view(body), 0);
     await_read_all(self);
-    client_stats(self->client, &stats);
-    cr_assert_eq(stats.orphans, 1);
+    cr_assert_eq(orphans(self), 1);
+    fixture_destroy(&self);
+}
+
+Test(service, answers_though_the_wall_clock_and_the_journals_are_a_day_apart)
+{
+    fixture_t *self = fixture_started();
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 0);
+    header_t header = {.id = VIEW_LITERAL("new"),
+                       .source = VIEW_LITERAL("a"),
+                       .reply_to = view_from_text(client_inbox(self->client))};
+    uint64_t day_us = 24ULL * 3600 * 1000000;
+    fake_broker_append(
+        self->broker, "bucket.count", &header, pack_view(body), clock_wall_us() - day_us);
+    await_read_all(self);
+    cr_assert_eq(orphans(self), 1);
     fixture_destroy(&self);
 }
 
