@@ -290,7 +290,7 @@ memory_of(const char *pid)
 static unsigned long
 memory_at(const char *folder, const char *leaf)
 {
-    char path[CLI_PATH_SIZE + NAME_MAX + 2];
+    char path[CLI_PATH_SIZE + NAME_MAX + 16];
     char pid[16] = "";
     snprintf(path, sizeof path, "%s/%s", folder, leaf);
     FILE *file = fopen(path, "re");

@@ -1,5 +1,6 @@
 """Bucket over the bus: events, context, the toggle, refusals; what follows in Karma."""
 
+import time
 import uuid
 
 import pytest
@@ -62,6 +63,36 @@ def test_the_deepest_event_that_the_bus_takes_can_be_listed(peer):
         deep = [deep]
     ack = peer.publish("core.event.deepest", {"requester_id": "bhiv_core", "deep": deep})
     assert stored(peer, ack["seq"], event_type="deepest")["deep"] == deep
+
+
+def test_two_ids_are_one_only_where_id_and_source_are_the_same(peer):
+    """An id is any text: a NUL in it joins no two messages."""
+    body = {"requester_id": "bhiv_core", "event_type": "joined"}
+    for ident, source in (("joined", "a\0b"), ("joined\0a", "b"), ("joined", "a\0b")):
+        ident = peer.send("core.event.joined", body, id=ident, source=source, ack=True,
+                          reply_to=peer.inbox)
+        last = peer.answer(ident, ack=True)[1]["seq"]
+    eventually(lambda: ask(peer, "health")["cursor"] >= last, what="all three applied")
+    assert ask(peer, "events", {"event_type": "joined"})["count"] == 2
+
+
+def test_a_flood_of_questions_takes_no_service_away(peer, shared_system):
+    """Each takes milliseconds, and the beat is due in between: it stays known to the broker."""
+    body = {"requester_id": "bhiv_core", "event_type": "heavy", "x": "y" * 200000}
+    for _ in range(16):
+        last = peer.publish("core.event.heavy", body)["seq"]
+    eventually(lambda: ask(peer, "health")["cursor"] >= last, what="all applied")
+    with Peer(shared_system.ingress, shared_system.egress, source="flood") as flood:
+        asked = [flood.send("req.bucket.events", {"event_type": "heavy", "limit": 1000},
+                            reply_to=flood.inbox) for _ in range(1000)]
+        known = []
+        deadline = time.monotonic() + 60
+        while not known or not flood.heard or flood.heard[-1][0]["re"] != asked[-1]:
+            assert time.monotonic() < deadline, len(flood.heard)
+            known.append({each["service"] for each in peer.ask("$bus.peers", {})[1]["peers"]})
+            while flood._read(0):
+                pass
+    assert all("bucket" in services for services in known)
 
 
 def test_the_type_comes_from_the_topic_where_the_body_has_none(peer):
