@@ -13,7 +13,7 @@ typedef struct {
     unsigned retry_after_s; // 0: none
 } bridge_error_t;
 
-// The two shapes of CONTRACT.md section 1.
+// The two shapes of docs/contract.md section 1.
 typedef enum { BRIDGE_ERROR_COMMON, BRIDGE_ERROR_KARMA } bridge_error_shape_t;
 
 typedef struct {

@@ -28,7 +28,7 @@ const bridge_route_t bridge_routes[] = {
     {SERVICES, BRIDGE_GET, "/", "index", BRIDGE_OPEN,
      "", NULL, NULL, bridge_common_index, "what this port is"},
 
-    // Bucket: CONTRACT.md section 2.
+    // Bucket: docs/contract.md section 2.
     {BUCKET, BRIDGE_POST, "/core/write-event", "write_event", BRIDGE_OPEN,
      "core.event.", BODY(write_event), NULL, bridge_bucket_write_event,
      "keeps an event; answered once it is durable"},
@@ -54,7 +54,7 @@ const bridge_route_t bridge_routes[] = {
     {BUCKET, BRIDGE_GET, "/bucket/sla", "sla", BRIDGE_OPEN,
      "", NULL, NULL, bridge_bucket_sla, "what was promised, and what is measured"},
 
-    // Karma: CONTRACT.md section 5.
+    // Karma: docs/contract.md section 5.
     {KARMA, BRIDGE_POST, "/v1/event", "karma_event", BRIDGE_OPEN,
      "karma.life_event", BODY(karma_event), NULL, bridge_karma_event,
      "one door for life_event, atonement, appeal, death_event and stats_request"},
@@ -78,7 +78,7 @@ const bridge_route_t bridge_routes[] = {
      "karma.test.fix_timestamps", SAID(test_fix_timestamps), NULL, bridge_karma_fix_timestamps,
      "repairs times without a zone"},
 
-    // The console's port: CONTRACT.md section 8.
+    // The console's port: docs/contract.md section 8.
     {CONSOLE, BRIDGE_GET, "/", "console", BRIDGE_OPEN,
      "", NULL, NULL, bridge_page_html, "a page with links and a live tail"},
     {CONSOLE, BRIDGE_GET, "/console.js", "console_script", BRIDGE_OPEN,

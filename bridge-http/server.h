@@ -32,7 +32,7 @@ enum {
     BRIDGE_HELD_BYTES_MAX = 512 * 1024 * 1024, // bodies and answers of all connections together
     BRIDGE_HELD_BYTES_SMALL = 64 * 1024,       // an answer of at most this is always given
     BRIDGE_CONNECTIONS_MAX = 1000,             // a port
-    BRIDGE_WAIT_MS = 5000,                     // for the bus to answer (CONTRACT.md section 1)
+    BRIDGE_WAIT_MS = 5000,                     // for the bus to answer (docs/contract.md section 1)
     BRIDGE_STOP_MS = 3000,            // what is being handled may take this long at the end
     BRIDGE_REQUEST_TIMEOUT_MS = 10000 // for a request to arrive
 };

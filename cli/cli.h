@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Exit codes: CONTRACT.md section 10.
+// Exit codes: docs/contract.md section 10.
 typedef enum {
     CLI_DONE = 0,
     CLI_NEGATIVE = 1,     // the answer is no: an error from a service, a check that found damage

@@ -1,7 +1,6 @@
 // version.c - `bhiv version`: which build this is, and on which libraries it runs.
 #include "output.h"
 
-
 #include <jansson.h>
 #include <lmdb.h>
 #include <stddef.h>

@@ -275,8 +275,8 @@ take_config(service_t *self, store_txn_t *txn, const client_heard_t *record)
     return service_store_put_config(self, txn, record->body);
 }
 
-// Whether somebody may still wait for an answer. What was journaled since we are connected is as old
-// as it is behind the youngest seen, by the boot clock that the journal's own follows: the wall
+// Whether somebody may still wait for an answer. What was journaled since we are connected is as
+// old as it is behind the youngest seen, by the boot clock that the journal's own follows: the wall
 // clock may have been stepped since the broker started. Only for what is older it must do.
 static bool
 is_young(service_t *self, const header_t *header)

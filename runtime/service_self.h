@@ -9,7 +9,7 @@
 #include <openssl/evp.h>
 
 enum {
-    SERVICE_ID_KEY_MAX = 2 * ID_SIZE_MAX + 1, // id NUL source
+    SERVICE_ID_KEY_MAX = 2 * ID_SIZE_MAX + 1, // size of id, id, source
     SERVICE_HASH_SIZE = 32,                   // SHA-256
     SERVICE_YOUNG_US = 5000000,               // whoever asked for older records has gone
 };

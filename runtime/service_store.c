@@ -21,7 +21,10 @@ static const store_table_t own_tables[TABLE_COUNT] = {
               false,
               "place in the journal, epoch, configuration"},
     [OUTBOX] = {"harness_outbox", STORE_KEYS_UINT64, false, "pseq: what is to be published"},
-    [IDS] = {"harness_ids", STORE_KEYS_BYTES, false, "id NUL source: the seq it was applied as"},
+    [IDS] = {"harness_ids",
+             STORE_KEYS_BYTES,
+             false,
+             "size of id, id, source: the seq it was applied as"},
     [IDS_BY_SEQ] = {"harness_ids_by_seq", STORE_KEYS_UINT64, false, "seq: what to forget in time"},
     [ANSWERS] = {"harness_answers", STORE_KEYS_UINT64, false, "seq: what its command was answered"},
     [IDEMS] = {"harness_idems", STORE_KEYS_BYTES, false, "idempotency key: seq and hash"},
@@ -222,9 +225,10 @@ is_kept(uint64_t then, uint64_t at)
 static bus_view_t
 id_key(const header_t *header, char key[SERVICE_ID_KEY_MAX])
 {
-    size_t size = header->id.size;
-    memcpy(key, header->id.data, size);
-    key[size++] = '\0';
+    size_t size = 0;
+    key[size++] = (char) header->id.size; // either may hold any byte
+    memcpy(key + size, header->id.data, header->id.size);
+    size += header->id.size;
     if (header->source.data != NULL) {
         memcpy(key + size, header->source.data, header->source.size);
         size += header->source.size;

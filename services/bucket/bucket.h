@@ -1,5 +1,5 @@
 // bucket.h - Bucket, the custodian: stored events, contexts, exactly-once forwarding to Karma.
-// CONTRACT.md section 2.
+// docs/contract.md section 2.
 #pragma once
 #include "runtime/service.h"
 

@@ -13,7 +13,6 @@
 #include "refusal.h"
 #include "runtime/clock.h"
 
-
 static const char *const writers[] = {
     "bhiv_core", "workflow_executor", "unified_action_orchestrator"};
 

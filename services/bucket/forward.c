@@ -14,7 +14,7 @@ enum {
     AGENT_SIZE_MAX = 255, // of what is told of the agent
 };
 
-// CONTRACT.md section 2: which action an event stands for.
+// docs/contract.md section 2: which action an event stands for.
 static const char *
 action_of(const schema_core_event_t *event, bus_view_t event_type)
 {

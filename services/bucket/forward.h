@@ -1,4 +1,4 @@
-// forward.h - telling Karma what was stored, each event exactly once. CONTRACT.md section 2.
+// forward.h - telling Karma what was stored, each event exactly once. docs/contract.md section 2.
 #pragma once
 #include "proto/schema.h"
 #include "runtime/service.h"

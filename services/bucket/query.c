@@ -10,7 +10,7 @@
 enum {
     EVENTS_LIMIT = 100,               // where none is given
     EVENTS_LIMIT_MAX = 1000,          // most events of a page
-    PAGE_BYTES_MAX = 3 * 1024 * 1024, // CONTRACT.md section 1
+    PAGE_BYTES_MAX = 3 * 1024 * 1024, // docs/contract.md section 1
     COUNT_WALK_MAX = 200000,          // rows looked at to count; more is a lower bound, and said so
     STATS_VALUES_MAX = 1000,          // agents and types listed
 };

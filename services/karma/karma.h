@@ -1,5 +1,5 @@
 // karma.h - Karma, the ledger: tokens, merit, roles, cheat ladder, decay, Q-learning.
-// CONTRACT.md section 5; formulae in ledger.h and rules.def.
+// docs/contract.md section 5; formulae in ledger.h and rules.def.
 #pragma once
 #include "runtime/service.h"
 

@@ -10,7 +10,7 @@
 // Time is what the caller says: the record's `at`, or a test's simulated time. A user's own clock,
 // decayed_at, never goes back: an earlier event decays nothing.
 //
-// Source: CONTRACT.md section 5; originals.md 1.4 and the order of 1.5.
+// Source: docs/contract.md section 5; docs/originals.md 1.4 and the order of 1.5.
 #pragma once
 #include "qtable.h"
 #include "rules.h"

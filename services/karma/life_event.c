@@ -93,8 +93,8 @@ write_all(service_apply_t *self,
     return karma_qtable_save(self->txn, moved, scratch);
 }
 
-// originals.md 1.5. The predicted role is the one that the Q step saw: that of the merit with the
-// reward in it, and so the current one.
+// docs/originals.md 1.5. The predicted role is the one that the Q step saw: that of the merit with
+// the reward in it, and so the current one.
 static void
 answer(pack_t *out,
        const schema_life_event_t *message,

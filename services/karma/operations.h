@@ -8,7 +8,7 @@
 
 // --- life_event.c -------------------------------------------------------------------------------
 
-// karma.life_event: applies one action; answers the `data` of originals.md 1.5.
+// karma.life_event: applies one action; answers the `data` of docs/originals.md 1.5.
 // BUS_INVALID_REQUEST "Invalid action.", BUS_FORBIDDEN for effective_at without test helpers,
 // BUS_VALIDATION_FAILED for an effective_at that is no time.
 bus_err_t karma_life_event(service_apply_t *self, const void *message);

@@ -1,4 +1,5 @@
-// profile.c - what is known of a user, and what was learned from all. Source: originals.md 1.5.
+// profile.c - what is known of a user, and what was learned from all. Source:
+// docs/originals.md 1.5.
 #include "operations.h"
 #include "runtime/clock.h"
 #include "user.h"

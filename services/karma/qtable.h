@@ -2,7 +2,7 @@
 //
 // The table itself is pure and plain; load and save keep it in the store, in the transaction that
 // moved it, so it comes back after a restart (the original's never did). Owner: the service's
-// thread. Source: originals.md 1.4.
+// thread. Source: docs/originals.md 1.4.
 #pragma once
 #include "proto/auto.h"
 #include "proto/pack.h"

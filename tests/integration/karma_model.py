@@ -1,4 +1,4 @@
-"""Karma's rules once more, from CONTRACT.md section 5 and the originals' facts, not from the C.
+"""Karma's rules once more, from docs/contract.md section 5 and the originals' facts, not from the C.
 
 Sums and products are Python floats in the written order; the power of decay is taken with decimal
 at 60 digits and rounded once. So the service has to agree to the last bit, not only to 1e-9.

@@ -1,4 +1,4 @@
-"""The tools of `bhiv`: what they print, and what their exit status says. CONTRACT.md section 10."""
+"""The tools of `bhiv`: what they print, and what their exit status says. docs/contract.md section 10."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`bhiv up`: what it starts, keeps running, and leaves behind. CONTRACT.md sections 9 and 10."""
+"""`bhiv up`: what it starts, keeps running, and leaves behind. docs/contract.md sections 9 and 10."""
 
 import os
 import select

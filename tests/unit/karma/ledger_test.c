@@ -1,4 +1,4 @@
-// ledger_test.c - the rules of the ledger against the vectors of originals.md 1.4, and against
+// ledger_test.c - the rules of the ledger against the vectors of docs/originals.md 1.4, and against
 // decay computed independently (Python's decimal at 60 digits, rounded once).
 #include "karma/ledger.h"
 #include <criterion/criterion.h>
