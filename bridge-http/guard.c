@@ -176,8 +176,13 @@ parse_length(bus_view_t text, uint64_t *ret_size)
 static bridge_guard_verdict_t
 check_framing(const bridge_guard_head_t *head)
 {
-    static const char *const once[] = {
-        "Host", "Content-Length", "Transfer-Encoding", "Content-Type", "Authorization", "Expect"};
+    static const char *const once[] = {"Host",
+                                       "Content-Length",
+                                       "Transfer-Encoding",
+                                       "Content-Type",
+                                       "Authorization",
+                                       "Expect",
+                                       "Idempotency-Key"};
     for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
         if (count_of(head, once[i]) > 1) {
             return refusal(400, "a header that may stand once is repeated");

@@ -179,13 +179,16 @@ void
 bridge_server_turn(bridge_port_t *port)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms = 1;
-    for (unsigned i = 0; i < TURNS_MAX; i++) {
+    bool has_more = true;
+    for (unsigned i = 0; i < TURNS_MAX && has_more; i++) {
+        client_hold(port->bridge->client);
         (void) MHD_run(port->daemon);
-        if (MHD_get_timeout(port->daemon, &wait_ms) != MHD_YES || wait_ms > 0) {
-            return; // the descriptor or the sweep wakes it
-        }
+        client_release(port->bridge->client);
+        has_more = MHD_get_timeout(port->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
     }
-    bridge_server_kick(port);
+    if (has_more) {
+        bridge_server_kick(port);
+    } // else the descriptor or the sweep wakes it
 }
 
 void

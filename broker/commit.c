@@ -8,6 +8,7 @@
 #include "router_state.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "worker.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -29,7 +30,7 @@ commit_flush(router_t *self)
         return;
     }
     self->commit_started = clock_boot_us();
-    while (zmq_msg_send(&block, self->committer_socket, ZMQ_DONTWAIT) < 0) {
+    while (worker_send(&block, self->committer_socket, ZMQ_DONTWAIT) < 0) {
         assert(zmq_errno() == EINTR); // one block is under way at a time: there is room
     }
 }
@@ -266,7 +267,7 @@ commit_read(router_t *self)
 {
     zmq_msg_t block;
     zmq_msg_init(&block);
-    if (zmq_msg_recv(&block, self->committer_socket, ZMQ_DONTWAIT) >= 0) {
+    if (worker_recv(&block, self->committer_socket, ZMQ_DONTWAIT) >= 0) {
         uint64_t latency_us = clock_boot_us() - self->commit_started;
         gather_done(self->gather);
         commit_flush(self); // the disk works while we answer

@@ -20,7 +20,7 @@ run(void *arg, void *socket)
     for (;;) {
         zmq_msg_t block;
         zmq_msg_init(&block);
-        int size = zmq_msg_recv(&block, socket, 0);
+        int size = worker_recv(&block, socket, 0);
         if (size < 0 && zmq_errno() == EINTR) {
             continue;
         }
@@ -29,7 +29,7 @@ run(void *arg, void *socket)
             return;
         }
         journal_append(self->journal, zmq_msg_data(&block), zmq_msg_size(&block));
-        while (zmq_msg_send(&block, socket, 0) < 0) {
+        while (worker_send(&block, socket, 0) < 0) {
             if (zmq_errno() != EINTR) {
                 zmq_msg_close(&block);
                 return;

@@ -3,6 +3,7 @@
 #include "proto/schema.h"
 #include "router_state.h"
 #include "runtime/clock.h"
+#include "worker.h"
 #include <assert.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -116,7 +117,7 @@ handle_fetch(router_t *self,
     for (size_t i = 0; i < COUNT(texts); i++) {
         egress_frame(&frames[i], texts[i]);
     }
-    if (zmq_msg_send(&frames[0], self->reader_socket, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+    if (worker_send(&frames[0], self->reader_socket, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
         for (size_t i = 0; i < COUNT(texts); i++) {
             zmq_msg_close(&frames[i]);
         }
@@ -125,10 +126,10 @@ handle_fetch(router_t *self,
     }
     // The first frame found room, and with it the whole message.
     for (size_t i = 1; i < COUNT(texts); i++) {
-        int rc = zmq_msg_send(&frames[i], self->reader_socket, ZMQ_SNDMORE);
+        int rc = worker_send(&frames[i], self->reader_socket, ZMQ_SNDMORE);
         assert(rc >= 0);
     }
-    int rc = zmq_msg_send(&message->frames[2], self->reader_socket, 0);
+    int rc = worker_send(&message->frames[2], self->reader_socket, 0);
     assert(rc >= 0);
     return BUS_OK;
 }

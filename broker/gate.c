@@ -4,6 +4,7 @@
 #include "runtime/log.h"
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ enum {
     HEARTBEAT_TIMEOUT_MS = 10000,
     MONITOR_HWM = 65536,         // events that may wait: the I/O thread blocks on a full monitor
     REFUSED_LOG_EVERY_MS = 1000, // one line for all that were refused meanwhile
+    CROWD_MIN = 256 // so many connections are worth giving their memory back after them
 };
 
 typedef struct {
@@ -36,6 +38,8 @@ struct gate {
     door_t doors[2];
     uint64_t limit;          // connections; one more is ended at once
     uint64_t refused_logged; // boot ms of the last line about those; 0: none yet
+    uint64_t crowd;          // most connections since memory was given back last
+    uint64_t ticked;         // connections at the last tick
 };
 
 // Half of the descriptors: the other half is for everything else, and for those that libzmq accepts
@@ -235,6 +239,21 @@ gate_read(gate_t *self)
         while (door->monitor != NULL && read_event(self, door)) {
         }
     }
+}
+
+// libzmq's buffers of a connection are small and lie between others: malloc keeps them, some 60 KiB
+// each, until it is told that the crowd has gone.
+void
+gate_tick(gate_t *self)
+{
+    gate_read(self);
+    uint64_t now = gate_connections(self);
+    bool is_calm = now == self->ticked;
+    if (is_calm && self->crowd >= CROWD_MIN && now < self->crowd / 4) {
+        (void) malloc_trim(0);
+        self->crowd = now;
+    }
+    self->ticked = now;
 }
 
 uint64_t

@@ -63,6 +63,8 @@ void *gate_monitor(const gate_t *self, gate_door_t door);
 
 // Counts who came and went, and ends who is too many. To be called often: until then they are open.
 void gate_read(gate_t *self);
+// Once a second: the same, and gives back the memory of a crowd that has gone.
+void gate_tick(gate_t *self);
 uint64_t gate_connections(const gate_t *self);
 // The first place of a door that is there, for people.
 const char *gate_place(const gate_t *self, gate_door_t door);

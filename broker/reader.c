@@ -79,7 +79,7 @@ send_frame(reader_t *self, bus_view_t first, bus_view_t second, int flags)
         memcpy(data + first.size, second.data, second.size);
     }
     do {
-        rc = zmq_msg_send(&frame, self->socket, flags);
+        rc = worker_send(&frame, self->socket, flags);
     } while (rc < 0 && zmq_errno() == EINTR);
     if (rc < 0) {
         zmq_msg_close(&frame);
@@ -334,7 +334,7 @@ receive(reader_t *self, message_t *message)
         zmq_msg_t *frame = &message->frames[message->count];
         zmq_msg_init(frame);
         int flags = message->count == 0 ? ZMQ_DONTWAIT : 0;
-        if (zmq_msg_recv(frame, self->socket, flags) < 0) {
+        if (worker_recv(frame, self->socket, flags) < 0) {
             zmq_msg_close(frame);
             return;
         }

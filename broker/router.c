@@ -8,6 +8,7 @@
 #include "router_state.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "worker.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ take_page(router_t *self)
     bool has_more = true;
     while (has_more && count < FRAMES_MAX) {
         zmq_msg_init(&frames[count]);
-        if (zmq_msg_recv(&frames[count], self->reader_socket, ZMQ_DONTWAIT) < 0) {
+        if (worker_recv(&frames[count], self->reader_socket, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&frames[count]);
             break;
         }
@@ -128,7 +129,7 @@ static void
 on_tick(void *arg)
 {
     router_t *self = arg;
-    gate_read(self->gate);
+    gate_tick(self->gate);
     presence_tick(self);
     control_tick(self);
     refusal_tick(self);

@@ -1,6 +1,7 @@
 // main.c - the program `bhiv`: a table of verbs, and the page that lists them.
 #include "cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,8 +77,8 @@ run_help(int argc, char **argv)
     return command->run(2, words);
 }
 
-int
-main(int argc, char **argv)
+static int
+run(int argc, char **argv)
 {
     if (argc < 2) {
         print_help(stderr);
@@ -94,9 +95,16 @@ main(int argc, char **argv)
     if (command == NULL) {
         return cli_fail(CLI_USAGE, "no command `%s`; see bhiv --help", word);
     }
-    int status = command->run(argc - 1, argv + 1);
-    if (fflush(stdout) != 0 && status == CLI_DONE) {
-        status = CLI_IO;
+    return command->run(argc - 1, argv + 1);
+}
+
+int
+main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+    bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
+    if (!is_written && status == CLI_DONE) {
+        status = cli_fail(CLI_IO, "cannot write to stdout: %s", strerror(errno));
     }
     return status;
 }

@@ -231,7 +231,7 @@ see_to_tick(client_t *self)
 void
 client_pump(client_t *self)
 {
-    if (self->is_connected && !self->is_closing) {
+    if (self->is_connected && !self->is_closing && !self->is_held) {
         uint64_t now_ms = clock_boot_ms();
         bus_err_t err = BUS_OK;
         client_call_t *call = client_stream_next(&self->stream, now_ms);
@@ -471,6 +471,21 @@ client_send(client_t *self,
     }
     client_pump(self);
     return BUS_OK;
+}
+
+void
+client_hold(client_t *self)
+{
+    assert(!self->is_held);
+    self->is_held = true;
+}
+
+void
+client_release(client_t *self)
+{
+    assert(self->is_held);
+    self->is_held = false;
+    client_pump(self);
 }
 
 void

@@ -70,6 +70,7 @@ struct client {
 
     bool is_connected; // welcomed, and not seen to break since
     bool is_closing;   // nothing is taken any more
+    bool is_held;      // between client_hold and client_release
     uint64_t head;     // of the journal, as last heard
     client_welcome_fn *welcome_fn;
     void *welcome_arg;

@@ -68,6 +68,7 @@ MALFORMED = {
     "a coding behind another": post(b"Host: a", b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
     "a coding in 1.0": b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two hosts": b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "two idempotency keys": post(b"Host: a", LENGTH, b"Idempotency-Key: 1", b"Idempotency-Key: 2"),
     "no host": b"GET /health HTTP/1.1\r\nX: y\r\n\r\n",
     "%00 in the path": b"GET /health%00b HTTP/1.1\r\n" + HOST + b"\r\n",
     "%00 in the query": b"GET /health?a=%00 HTTP/1.1\r\n" + HOST + b"\r\n",

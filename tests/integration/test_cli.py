@@ -513,3 +513,12 @@ def test_bench_prints_figures_beside_bare_ones(bhiv, tmp_path):
     assert all(figure["bare"] > 0 for figure in figures if figure not in whole)
     assert all(figure["bare"] is None for figure in whole), "nothing bare to compare it with"
     assert list(tmp_path.iterdir()) == [], "it cleans up behind itself"
+
+
+@pytest.mark.parametrize("words", [("--help",), ("topics",), ("version",)])
+def test_a_full_stdout_is_an_io_error_and_said(bhiv, words):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([bhiv, *words], stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=10, check=False)
+    assert done.returncode == 74
+    assert "cannot write to stdout" in done.stderr
