@@ -67,17 +67,46 @@ free_text(void *text)
     text_destroy(&self);
 }
 
+// The JSON of an error, which the caller owns, and its status. Adds Retry-After where it is due.
+static text_t *
+make_error(bridge_request_t *self, const bridge_error_t *error, int *ret_status)
+{
+    bridge_error_t said = *error;
+    int status = said.status != 0 ? said.status : error_http(said.err);
+    if (said.retry_after_s == 0 && error_retry(said.err) &&
+        (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)) {
+        said.retry_after_s = RETRY_AFTER_S;
+    }
+    if (said.retry_after_s > 0) {
+        bridge_answer_header(self, "Retry-After", "%u", said.retry_after_s);
+    }
+    const bridge_error_frame_t frame = {
+        .shape = self->port->id == BRIDGE_KARMA ? BRIDGE_ERROR_KARMA : BRIDGE_ERROR_COMMON,
+        .trace_id = bridge_request_trace(self),
+        .path = walk_utf8(self->path.path) ? self->path.path : VIEW_LITERAL(""),
+        .time_us = clock_wall_us()};
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    bridge_answer_pack_error(&frame, &said, body);
+    text_t *text = text_new();
+    transcode_to_json(pack_view(body), 0, text);
+    *ret_status = status;
+    return text;
+}
+
 void
 bridge_answer_text(bridge_request_t *self, int status, const char *type, text_t **text_p)
 {
-    text_t *text = *text_p;
-    bus_view_t content = text_view(text);
-    if (content.size > BRIDGE_HELD_BYTES_SMALL && !bridge_request_hold(self, content.size)) {
+    size_t size = text_view(*text_p).size;
+    if (size > BRIDGE_HELD_BYTES_SMALL && !bridge_request_hold(self, size)) {
+        const bridge_error_t busy = {
+            .err = BUS_BUSY, .message = VIEW_LITERAL("too many large answers are being read")};
         text_destroy(text_p);
-        bridge_answer_refuse(self, BUS_BUSY, "too many large answers are being read");
-        return;
+        *text_p = make_error(self, &busy, &status);
+        type = "application/json";
     }
+    text_t *text = *text_p;
     *text_p = NULL; // libmicrohttpd frees it when it was sent
+    bus_view_t content = text_view(text);
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
         content.size, (void *) content.data, free_text, text);
     assert(response != NULL);
@@ -202,23 +231,9 @@ bridge_answer_pack_error(const bridge_error_frame_t *frame,
 void
 bridge_answer_error(bridge_request_t *self, const bridge_error_t *error)
 {
-    bridge_error_t said = *error;
-    int status = said.status != 0 ? said.status : error_http(said.err);
-    if (said.retry_after_s == 0 && error_retry(said.err) &&
-        (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)) {
-        said.retry_after_s = RETRY_AFTER_S;
-    }
-    if (said.retry_after_s > 0) {
-        bridge_answer_header(self, "Retry-After", "%u", said.retry_after_s);
-    }
-    const bridge_error_frame_t frame = {
-        .shape = self->port->id == BRIDGE_KARMA ? BRIDGE_ERROR_KARMA : BRIDGE_ERROR_COMMON,
-        .trace_id = bridge_request_trace(self),
-        .path = walk_utf8(self->path.path) ? self->path.path : VIEW_LITERAL(""),
-        .time_us = clock_wall_us()};
-    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
-    bridge_answer_pack_error(&frame, &said, body);
-    bridge_answer(self, status, pack_view(body));
+    int status;
+    text_t *text = make_error(self, error, &status);
+    bridge_answer_text(self, status, "application/json", &text);
 }
 
 void

@@ -184,7 +184,9 @@ answer_error(
 void
 answer_body(answer_t *self, const answer_to_t *to, bus_view_t body)
 {
-    if (is_wanted(to)) {
+    if (!egress_has_room(self->egress, body.size)) {
+        answer_error(self, to, BUS_BUSY, EGRESS_NO_ROOM, VIEW_NONE);
+    } else if (is_wanted(to)) {
         send_packed(self, to, true, body);
     }
 }

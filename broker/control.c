@@ -27,6 +27,9 @@ handle_hello(router_t *self, message_t *message, const void *body, const char **
 {
     const schema_hello_t *hello = body;
     bus_err_t err = presence_take(self, message, hello, reterr_why);
+    if (err == BUS_OK) {
+        peer_began(self->peers, hello->instance);
+    }
     if (err != BUS_OK || message->header.reply_to.data == NULL) {
         return err;
     }

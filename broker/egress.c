@@ -11,6 +11,7 @@
 // - When a connection ends, its subscriptions come once each as unsubscriptions, of no connection.
 #include "egress.h"
 #include "access.h"
+#include "clog.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include <assert.h>
@@ -22,8 +23,10 @@
 enum {
     READ_MAX = 1024,             // messages of one egress_read
     REFUSED_LOG_EVERY_MS = 1000, // one line for all that was refused meanwhile
+    CUT_LOG_EVERY_MS = 1000,     // the same for connections that were cut
+    PRESSING_MS = 1000,          // so long after something was refused for want of room
     NO_CONNECTION = -1,
-    FDS_MAX = 65536, // descriptors whose subscriptions are counted: more than GATE_CONNECTIONS_MAX
+    FDS_MAX = CLOG_FDS_MAX, // descriptors whose subscriptions are counted
 };
 
 struct egress {
@@ -34,6 +37,10 @@ struct egress {
     inbox_table_t *inboxes; // the live ones
     zmq_msg_t *names;       // the topic frame of each live inbox, by its place
     uint16_t *subscribed;   // FDS_MAX of them: subscriptions that the connection holds
+    held_t *held;           // what has been sent and not been read
+    clog_t *clog;           // who does not read
+    uint64_t no_room_ms;    // boot clock when something was last refused for it; 0: never
+    uint64_t cut_logged;    // boot ms of the last line about cut connections
     bool is_shifted; // a message that is no subscription came, and the queue was not empty since
     uint64_t refused_logged; // boot ms of the last line about refused subscriptions
     uint64_t refused_told;   // how many of them the log knows of
@@ -51,6 +58,8 @@ egress_new(stats_t *stats, egress_inbox_fn *fn, void *arg)
     self->names = calloc(INBOXES_MAX, sizeof(*self->names));
     self->subscribed = calloc(FDS_MAX, sizeof(*self->subscribed));
     assert(self->names != NULL && self->subscribed != NULL);
+    self->held = held_new();
+    self->clog = clog_new();
     for (int i = 0; i < INBOXES_MAX; i++) {
         zmq_msg_init(&self->names[i]);
     }
@@ -69,6 +78,8 @@ egress_destroy(egress_t **self_p)
     }
     free(self->names);
     free(self->subscribed);
+    held_destroy(&self->held);
+    clog_destroy(&self->clog);
     inbox_table_destroy(&self->inboxes);
     free(self);
     *self_p = NULL;
@@ -221,6 +232,7 @@ egress_forget(egress_t *self, int fd)
 {
     if (fd >= 0 && fd < FDS_MAX) {
         self->subscribed[fd] = 0;
+        clog_forget(self->clog, fd);
     }
 }
 
@@ -263,6 +275,60 @@ egress_read(egress_t *self)
     zmq_msg_close(&message);
 }
 
+// --- What is not read ---------------------------------------------------------------------------
+
+held_t *
+egress_held(const egress_t *self)
+{
+    return self->held;
+}
+
+bool
+egress_is_strained(const egress_t *self)
+{
+    return held_bytes(self->held) > HELD_SOFT;
+}
+
+bool
+egress_has_room(egress_t *self, size_t size)
+{
+    if (size < HELD_GRAIN || !held_is_full(self->held)) {
+        return true;
+    }
+    self->no_room_ms = clock_boot_ms();
+    self->stats->held_dropped++;
+    return false;
+}
+
+// Ends a connection that does not read: libzmq lets go of what waits for it. The peer comes back by
+// itself, and learns by the welcome and by `prev` what it lost.
+static void
+cut(egress_t *self, int fd, uint64_t now_ms)
+{
+    shutdown(fd, SHUT_RDWR);
+    egress_forget(self, fd); // it is on its way out
+    self->stats->connections_clogged++;
+    if (self->cut_logged == 0 || now_ms - self->cut_logged >= CUT_LOG_EVERY_MS) {
+        self->cut_logged = now_ms;
+        log_warning("connection_clogged",
+                    "why=\"it does not read\" held_bytes=%llu cut=%llu",
+                    (unsigned long long) held_bytes(self->held),
+                    (unsigned long long) self->stats->connections_clogged);
+    }
+}
+
+void
+egress_look(egress_t *self)
+{
+    uint64_t now_ms = clock_boot_ms();
+    bool is_pressing = self->no_room_ms != 0 && now_ms - self->no_room_ms < PRESSING_MS;
+    for (int fd = 0; fd < FDS_MAX; fd++) {
+        if (self->subscribed[fd] > 0 && clog_look(self->clog, fd, is_pressing, now_ms)) {
+            cut(self, fd, now_ms);
+        }
+    }
+}
+
 // --- Messages out -------------------------------------------------------------------------------
 
 static void
@@ -274,12 +340,17 @@ send_frame(void *socket, zmq_msg_t *frame, int flags)
     }
 }
 
+static size_t
+size_of(const zmq_msg_t *topic, const zmq_msg_t *header, const zmq_msg_t *body)
+{
+    return zmq_msg_size(topic) + zmq_msg_size(header) + zmq_msg_size(body);
+}
+
 static void
 send_message(
     egress_t *self, topic_class_t class_, zmq_msg_t *topic, zmq_msg_t *header, zmq_msg_t *body)
 {
-    stats_add(&self->stats->out[class_],
-              zmq_msg_size(topic) + zmq_msg_size(header) + zmq_msg_size(body));
+    stats_add(&self->stats->out[class_], size_of(topic, header, body));
     send_frame(self->socket, topic, ZMQ_SNDMORE);
     send_frame(self->socket, header, ZMQ_SNDMORE);
     send_frame(self->socket, body, 0);
@@ -289,11 +360,32 @@ void
 egress_publish(
     egress_t *self, topic_class_t class_, zmq_msg_t *topic, zmq_msg_t *header, zmq_msg_t *body)
 {
+    size_t size = size_of(topic, header, body);
+    if (!egress_has_room(self, size)) {
+        zmq_msg_close(topic);
+        zmq_msg_close(header);
+        zmq_msg_close(body);
+        return;
+    }
+    held_charge(self->held, body, size);
     send_message(self, class_, topic, header, body);
 }
 
 bool
 egress_answer(egress_t *self, bus_view_t inbox, zmq_msg_t *header, zmq_msg_t *body)
+{
+    size_t size = inbox.size + zmq_msg_size(header) + zmq_msg_size(body);
+    if (!egress_has_room(self, size)) {
+        zmq_msg_close(header);
+        zmq_msg_close(body);
+        return true;
+    }
+    held_charge(self->held, body, size);
+    return egress_pass(self, inbox, header, body);
+}
+
+bool
+egress_pass(egress_t *self, bus_view_t inbox, zmq_msg_t *header, zmq_msg_t *body)
 {
     int place = inbox_find(self->inboxes, inbox);
     if (place == INBOX_NONE) {

@@ -3,8 +3,10 @@
 // Owner: the router; its thread. The XPUB is in manual mode: each subscription is looked at
 // (access.h) and set or ignored right after it was received, which is what libzmq ties it to. A
 // message is never waited for: who does not read loses live messages at its high-water mark, and
-// only its own.
+// only its own. What all of them leave unread is bounded in bytes (held.h): above the soft bound
+// who does not read is cut (clog.h), above the hard one nobody gets what is not small.
 #pragma once
+#include "held.h"
 #include "inbox.h"
 #include "proto/auto.h"
 #include "proto/topic.h"
@@ -24,6 +26,9 @@ void egress_destroy(egress_t **self_p);
 // Speaks through this XPUB, which is borrowed.
 void egress_attach(egress_t *self, void *socket);
 
+// What a refusal for want of room says.
+#define EGRESS_NO_ROOM "the bus holds as much as it may for peers that do not read"
+
 enum { EGRESS_SUBSCRIPTIONS_MAX = 4096 }; // of a connection: libzmq keeps a trie of them
 
 // The connection with this descriptor has ended.
@@ -32,12 +37,26 @@ void egress_forget(egress_t *self, int fd);
 // Reads what came up the XPUB, a bounded number of messages.
 void egress_read(egress_t *self);
 
-// Publishes one message. The frames are taken, whatever happens.
+// What is held for peers that have not read it; borrowed. For the reader, which charges its pages.
+held_t *egress_held(const egress_t *self);
+// Whether so much is held that egress_look is to be called every CLOG_LOOK_MS.
+bool egress_is_strained(const egress_t *self);
+// Looks at every connection, and cuts those that do not read. After gate_read, so that no
+// descriptor is another's already.
+void egress_look(egress_t *self);
+// Whether a message of `size` bytes would be sent now. Who is told that it would not is refused, or
+// loses it: that is counted.
+bool egress_has_room(egress_t *self, size_t size);
+
+// Publishes one message, or drops it where there is no room. The frames are taken, whatever
+// happens.
 void egress_publish(
     egress_t *self, topic_class_t class_, zmq_msg_t *topic, zmq_msg_t *header, zmq_msg_t *body);
-// Sends an answer to an inbox. The frames are taken. False, and counted as an orphan, where nobody
-// listens on it.
+// Sends an answer to an inbox, or drops it where there is no room. The frames are taken. False, and
+// counted as an orphan, where nobody listens on it.
 bool egress_answer(egress_t *self, bus_view_t inbox, zmq_msg_t *header, zmq_msg_t *body);
+// The same for an answer that is charged already: there was room when it was made.
+bool egress_pass(egress_t *self, bus_view_t inbox, zmq_msg_t *header, zmq_msg_t *body);
 bool egress_is_live(const egress_t *self, bus_view_t inbox);
 uint32_t egress_inboxes(const egress_t *self);
 

@@ -218,7 +218,9 @@ read_event(gate_t *self, door_t *door)
     if (event == ZMQ_EVENT_ACCEPTED) {
         door->connections++;
         self->stats->connections_accepted++;
-        if (gate_connections(self) > self->limit) {
+        uint64_t now = gate_connections(self);
+        self->crowd = now > self->crowd ? now : self->crowd;
+        if (now > self->limit) {
             refuse(self, (int) value);
         }
     } else if (event == ZMQ_EVENT_DISCONNECTED && door->connections > 0) {

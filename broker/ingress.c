@@ -16,7 +16,7 @@ enum {
     DRAIN_BYTES = 1024 * 1024,
     // Below it a body is copied: libzmq's frames share the 8 KiB that they were received in, and
     // one that waits for a slow subscriber would hold all of it.
-    BODY_COPIED_MAX = 2048,
+    BODY_COPIED_MAX = 8192,
 };
 
 // --- Receiving ----------------------------------------------------------------------------------
@@ -192,11 +192,22 @@ take_live(router_t *self, message_t *message)
     egress_publish(self->egress, TOPIC_LIVE, &message->frames[0], &header, &message->frames[2]);
 }
 
+typedef struct {
+    const router_t *router;
+    bool is_busy; // somebody could be asked, but for what waits there
+} choice_t;
+
 static bool
 is_usable(void *arg, const peer_t *peer)
 {
-    const router_t *self = arg;
-    return peer->inbox.size > 0 && egress_is_live(self->egress, peer->inbox);
+    choice_t *choice = arg;
+    const router_t *self = choice->router;
+    if (peer->inbox.size == 0 || !egress_is_live(self->egress, peer->inbox)) {
+        return false;
+    }
+    bool is_busy = peer_waiting(self->peers, peer) >= PEER_WAITING_MAX;
+    choice->is_busy |= is_busy;
+    return !is_busy;
 }
 
 static void
@@ -204,10 +215,23 @@ take_request(router_t *self, message_t *message)
 {
     bus_view_t asked = view_from(message->topic.data + sizeof("req.") - 1,
                                  message->topic.size - (sizeof("req.") - 1));
-    const peer_t *peer = peer_choose(self->peers, asked, is_usable, self);
+    choice_t choice = {.router = self};
+    const peer_t *peer = peer_choose(self->peers, asked, is_usable, &choice);
+    if (peer == NULL && choice.is_busy) {
+        refuse(self, message, BUS_BUSY, "too many requests wait for this service");
+        return;
+    }
     if (peer == NULL) {
         refuse(self, message, BUS_NO_RESPONDERS, NULL);
         return;
+    }
+    if (!egress_has_room(self->egress, message->body.size)) {
+        refuse(self, message, BUS_BUSY, EGRESS_NO_ROOM);
+        return;
+    }
+    if (message->header.reply_to.size > 0) {
+        peer_asked(
+            self->peers, peer, message->header.reply_to, message->header.id, clock_boot_ms());
     }
     zmq_msg_t header;
     egress_frame(&header, stamp_header(self, message, false, message->topic));
@@ -219,6 +243,7 @@ take_request(router_t *self, message_t *message)
 static void
 take_reply(router_t *self, message_t *message)
 {
+    peer_answered(self->peers, message->topic, message->header.re);
     if (!egress_is_live(self->egress, message->topic)) {
         self->stats.orphans++;
         return;

@@ -1,16 +1,18 @@
 // peer.c - instances in fixed places, found by name, and for each service the ring of those that
 // answer for it.
 #include "peer.h"
+#include "asked.h"
 #include "names.h"
 #include "proto/limits.h"
 #include <assert.h>
 #include <stdlib.h>
 
 typedef struct {
-    peer_t peer;      // its views point into `text`
+    peer_t peer;      // its views point into `text`; the first field: see place_of
     char *text;       // owned
     uint64_t seen_ms; // boot clock
     uint32_t service; // place of its service, NAMES_NONE: none
+    uint32_t place;   // its own
 } instance_t;
 
 typedef struct {
@@ -27,6 +29,7 @@ struct peer_table {
     ring_t *rings[PEERS_MAX];         // a service each, NULL: free
     names_t *by_instance;             // -> instances
     names_t *by_service;              // -> rings
+    asked_t *asked;                   // what waits at each
     uint64_t looked_ms;               // when silence was last judged; 0: never
 };
 
@@ -37,6 +40,7 @@ peer_table_new(void)
     assert(self != NULL);
     self->by_instance = names_new(PEERS_MAX);
     self->by_service = names_new(PEERS_MAX);
+    self->asked = asked_new(PEERS_MAX);
     return self;
 }
 
@@ -71,6 +75,7 @@ peer_table_destroy(peer_table_t **self_p)
     }
     names_destroy(&self->by_instance);
     names_destroy(&self->by_service);
+    asked_destroy(&self->asked);
     free(self);
     *self_p = NULL;
 }
@@ -199,6 +204,7 @@ peer_register(peer_table_t *self, const peer_t *peer, uint64_t now_ms, bool *ret
     } else if (view_equal(self->instances[place]->peer.service, peer->service)) {
         instance->peer.since = self->instances[place]->peer.since;
         instance->service = self->instances[place]->service; // keeps its turn
+        instance->place = place;
         instance_free(self->instances[place]);
         self->instances[place] = instance;
         *ret_new = false;
@@ -209,6 +215,7 @@ peer_register(peer_table_t *self, const peer_t *peer, uint64_t now_ms, bool *ret
         instance_free(self->instances[place]);
     }
     self->instances[place] = instance;
+    instance->place = place;
     join_ring(self, place);
     *ret_new = is_new;
     return BUS_OK;
@@ -219,6 +226,7 @@ forget(peer_table_t *self, uint32_t place, const char *why, peer_down_fn *fn, vo
 {
     instance_t *instance = self->instances[place];
     leave_ring(self, place);
+    asked_forget(self->asked, place);
     names_remove(self->by_instance, instance->peer.instance);
     self->instances[place] = NULL;
     fn(arg, &instance->peer, why);
@@ -241,6 +249,7 @@ peer_expire(peer_table_t *self, uint64_t now_ms, peer_down_fn *fn, void *arg)
     bool was_stopped =
         self->looked_ms != 0 && now_ms - self->looked_ms > (uint64_t) 2 * PEER_BEAT_MS;
     self->looked_ms = now_ms;
+    asked_expire(self->asked, now_ms);
     for (uint32_t i = 0; i < PEERS_MAX; i++) {
         instance_t *instance = self->instances[i];
         if (instance == NULL) {
@@ -281,6 +290,40 @@ peer_choose(peer_table_t *self, bus_view_t asked, peer_usable_fn *usable, void *
         size = dot == NULL ? 0 : (size_t) (dot - asked.data);
     }
     return NULL;
+}
+
+static uint32_t
+place_of(const peer_t *peer)
+{
+    return ((const instance_t *) (const void *) peer)->place;
+}
+
+uint32_t
+peer_waiting(const peer_table_t *self, const peer_t *peer)
+{
+    return asked_count(self->asked, place_of(peer));
+}
+
+void
+peer_asked(
+    peer_table_t *self, const peer_t *peer, bus_view_t reply_to, bus_view_t id, uint64_t now_ms)
+{
+    asked_add(self->asked, reply_to, id, place_of(peer), now_ms);
+}
+
+void
+peer_answered(peer_table_t *self, bus_view_t reply_to, bus_view_t id)
+{
+    asked_answered(self->asked, reply_to, id);
+}
+
+void
+peer_began(peer_table_t *self, bus_view_t instance)
+{
+    uint32_t place = names_find(self->by_instance, instance);
+    if (place != NAMES_NONE) {
+        asked_forget(self->asked, place);
+    }
 }
 
 uint32_t

@@ -8,9 +8,12 @@
 #include <stdint.h>
 
 enum {
-    PEERS_MAX = 8192,          // each is some 700 bytes
-    PEER_BEAT_MS = 1000,       // a peer says that it lives
-    PEER_SILENCE_MS = 3 * 1000 // three missed beats, and it is gone
+    PEERS_MAX = 8192,           // each is some 700 bytes
+    PEER_BEAT_MS = 1000,        // a peer says that it lives
+    PEER_SILENCE_MS = 3 * 1000, // three missed beats, and it is gone
+    // Requests that wait at an instance. A service answers some 20,000 simple ones a second; one
+    // that is this far behind would answer the next to somebody who has given up.
+    PEER_WAITING_MAX = 2048
 };
 
 typedef struct peer_table peer_table_t;
@@ -43,7 +46,8 @@ BUS_CHECK bus_err_t peer_register(peer_table_t *self,
 // Calls `fn` with the peer and forgets it. Does nothing where it is not known.
 void
 peer_leave(peer_table_t *self, bus_view_t instance, const char *why, peer_down_fn *fn, void *arg);
-// Forgets whoever was silent for PEER_SILENCE_MS; to be called each second. Where the caller was
+// Forgets whoever was silent for PEER_SILENCE_MS, and requests too old to count; to be called each
+// second. Where the caller was
 // itself stopped for longer than that, nobody is judged by it.
 void peer_expire(peer_table_t *self, uint64_t now_ms, peer_down_fn *fn, void *arg);
 
@@ -53,6 +57,16 @@ void peer_expire(peer_table_t *self, uint64_t now_ms, peer_down_fn *fn, void *ar
 // table.
 typedef bool(peer_usable_fn)(void *arg, const peer_t *peer);
 const peer_t *peer_choose(peer_table_t *self, bus_view_t asked, peer_usable_fn *usable, void *arg);
+
+// Requests that were handed to the instance and not answered, at most: see asked.h. A peer that
+// peer_choose gives, or shows to `usable`.
+uint32_t peer_waiting(const peer_table_t *self, const peer_t *peer);
+// The instance was handed this request, and an answer to one came.
+void peer_asked(
+    peer_table_t *self, const peer_t *peer, bus_view_t reply_to, bus_view_t id, uint64_t now_ms);
+void peer_answered(peer_table_t *self, bus_view_t reply_to, bus_view_t id);
+// What waited at the instance is lost: it said hello, anew.
+void peer_began(peer_table_t *self, bus_view_t instance);
 
 uint32_t peer_count(const peer_table_t *self);
 // Calls `fn` for each, in no order.

@@ -29,6 +29,7 @@ enum {
 struct reader {
     worker_t worker;
     journal_t *journal;                 // borrowed
+    held_t *held;                       // borrowed
     void *socket;                       // the thread's end
     uint64_t head;                      // records up to here may be served
     fetch_t *parked[READER_PARKED_MAX]; // in the order in which they came
@@ -77,6 +78,9 @@ send_frame(reader_t *self, bus_view_t first, bus_view_t second, int flags)
     }
     if (second.size > 0) {
         memcpy(data + first.size, second.data, second.size);
+    }
+    if (flags == 0) {
+        held_charge(self->held, &frame, first.size + second.size); // it stands for the message
     }
     do {
         rc = worker_send(&frame, self->socket, flags);
@@ -193,6 +197,11 @@ serve(reader_t *self, fetch_t *fetch, uint64_t now_ms)
         .max_bytes = fetch->max_bytes,
         .scan_max = READER_SCAN_MAX,
     };
+    const fetch_frames_t asked = asked_by(fetch);
+    if (fetch->from <= self->head && held_is_full(self->held)) {
+        answer_error(self, &asked, BUS_BUSY, VIEW_NONE);
+        return true;
+    }
     journal_page_t page;
     pack_clear(self->page);
     bus_err_t err = journal_scan(self->journal, &scan, self->page, &page);
@@ -408,13 +417,14 @@ run(void *arg, void *socket)
 }
 
 reader_t *
-reader_new(void *context, journal_t *journal, void **ret_socket)
+reader_new(void *context, journal_t *journal, held_t *held, void **ret_socket)
 {
     reader_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
     journal_info_t info;
     journal_info(journal, &info);
     self->journal = journal;
+    self->held = held;
     self->head = info.head;
     self->nearest_ms = UINT64_MAX;
     self->page = pack_new();

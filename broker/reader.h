@@ -17,6 +17,7 @@
 // ZMQ_DONTWAIT, and answers BUSY to a fetch that it cannot hand over. A head that it cannot hand
 // over must be said again, or parked fetches sleep on.
 #pragma once
+#include "held.h"
 #include "journal.h"
 
 enum {
@@ -27,5 +28,6 @@ enum {
 
 typedef struct reader reader_t;
 
-reader_t *reader_new(void *context, journal_t *journal, void **ret_socket);
+// What it makes is charged to `held`, which is borrowed; while that is full it is BUSY.
+reader_t *reader_new(void *context, journal_t *journal, held_t *held, void **ret_socket);
 void reader_destroy(reader_t **self_p);

@@ -5,12 +5,15 @@
 // published; pages of the journal go out; subscriptions are taken. Each has a bound, so none
 // starves another, and nothing here waits: not for the disk, not for a slow subscriber.
 #include "router.h"
+#include "clog.h"
+#include "proto/walk.h"
 #include "router_state.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "worker.h"
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +23,22 @@ enum {
 };
 
 // --- From the threads ---------------------------------------------------------------------------
+
+// A fetch that the reader refused counts like every other refusal.
+static void
+count_refused(router_t *self, bus_view_t header_bytes, bus_view_t body)
+{
+    header_t header;
+    bus_view_t value;
+    bus_view_t code;
+    const char *why;
+    bool is_refused =
+        header_decode(header_bytes, &header, &why) == BUS_OK && view_is(header.status, "error") &&
+        walk_find(body, "error_code", &value) == BUS_OK && walk_as_str(value, &code) == BUS_OK;
+    if (is_refused) {
+        self->stats.refused[error_from_text(code.data, code.size)]++;
+    }
+}
 
 // Takes one message of the reader: an answer to pass on, or where a consumer stands. False where
 // there is none.
@@ -40,7 +59,8 @@ take_page(router_t *self)
         count++;
     }
     if (count == 3) {
-        egress_answer(self->egress, egress_view(&frames[0]), &frames[1], &frames[2]);
+        count_refused(self, egress_view(&frames[1]), egress_view(&frames[2]));
+        egress_pass(self->egress, egress_view(&frames[0]), &frames[1], &frames[2]);
     } else if (count == 4) {
         uint64_t next;
         uint64_t ack;
@@ -55,12 +75,39 @@ take_page(router_t *self)
     return count > 0;
 }
 
+// A look at who does not read, again and again until much less is held.
+static void
+on_look(void *arg)
+{
+    router_t *self = arg;
+    self->is_looking = held_bytes(egress_held(self->egress)) > HELD_SOFT / 2;
+    if (!self->is_looking) {
+        (void) malloc_trim(0); // what was let go in small pieces
+        return;
+    }
+    if (egress_is_strained(self->egress)) {
+        gate_read(self->gate); // so that no descriptor is another's already
+        egress_look(self->egress);
+    }
+    loop_add_timer(self->options.loop, CLOG_LOOK_MS, 1, on_look, self);
+}
+
+// After whatever sends: begins to look where too much is held for peers.
+static void
+look_if_strained(router_t *self)
+{
+    if (!self->is_looking && egress_is_strained(self->egress)) {
+        on_look(self);
+    }
+}
+
 static void
 on_reader(void *arg)
 {
     router_t *self = arg;
     for (int i = 0; i < PAGES_MAX && take_page(self); i++) {
     }
+    look_if_strained(self);
 }
 
 // Ends the loop once nothing that was taken is unanswered.
@@ -77,6 +124,7 @@ on_committer(void *arg)
 {
     router_t *self = arg;
     commit_read(self);
+    look_if_strained(self);
     stop_if_done(self);
 }
 
@@ -88,6 +136,7 @@ on_ingress(void *arg)
     router_t *self = arg;
     ingress_read(self);
     commit_flush(self);
+    look_if_strained(self);
 }
 
 static void
@@ -193,7 +242,8 @@ start(router_t *self)
     loop_t *loop = self->options.loop;
     void *context = self->options.context;
     self->committer = committer_new(context, self->options.journal, &self->committer_socket);
-    self->reader = reader_new(context, self->options.journal, &self->reader_socket);
+    self->reader =
+        reader_new(context, self->options.journal, egress_held(self->egress), &self->reader_socket);
     commit_tell_reader(self);
     loop_add_socket(loop, gate_socket(self->gate, GATE_IN), on_ingress, self);
     loop_add_socket(loop, self->committer_socket, on_committer, self);

@@ -53,6 +53,7 @@ struct router {
     uint64_t told_head;      // the head that the reader knows of
     uint64_t commit_started; // microseconds, boot clock, of the block in commit
     bool is_stopping;
+    bool is_looking;      // at who does not read: a timer is set
     bool is_trim_pending; // a trim is in some block
 };
 

@@ -96,6 +96,8 @@ stats_pack(const stats_t *self, pack_t *out)
         {"connections_accepted", self->connections_accepted},
         {"connections_closed", self->connections_closed},
         {"connections_refused", self->connections_refused},
+        {"connections_clogged", self->connections_clogged},
+        {"held_dropped", self->held_dropped},
     };
     for (size_t i = 0; i < COUNT(counters); i++) {
         pack_pair_uint(out, counters[i].key, counters[i].value);

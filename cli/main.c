@@ -1,9 +1,10 @@
 // main.c - the program `bhiv`: a table of verbs, and the page that lists them.
 #include "cli.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 // In the order of `bhiv --help`.
 const cli_command_t *const cli_commands[] = {
@@ -98,13 +99,21 @@ run(int argc, char **argv)
     return command->run(argc - 1, argv + 1);
 }
 
+// Whether whoever read our stdout has gone, which is their business and no error to speak of.
+static bool
+is_reader_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 int
 main(int argc, char **argv)
 {
     int status = run(argc, argv);
     bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
     if (!is_written && status == CLI_DONE) {
-        status = cli_fail(CLI_IO, "cannot write to stdout: %s", strerror(errno));
+        status = is_reader_gone() ? CLI_IO : cli_fail(CLI_IO, "cannot write to stdout");
     }
     return status;
 }

@@ -103,8 +103,9 @@ BUS_CHECK bus_err_t client_send(client_t *self,
                                 client_answer_fn *fn,
                                 void *arg,
                                 uint64_t *ret_call);
-// Between the two what client_send takes is kept, and then sent in one go: each message that is sent
-// by itself wakes libzmq's thread, here and at the broker. Not nested, and for one turn of the loop.
+// Between the two what client_send takes is kept, and then sent in one go: each message that is
+// sent by itself wakes libzmq's thread, here and at the broker. Not nested, and for one turn of the
+// loop.
 void client_hold(client_t *self);
 void client_release(client_t *self);
 // Forgets the call: its function is not called again. The message may still take effect.

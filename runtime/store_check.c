@@ -1,7 +1,8 @@
 // store_check.c - reading everything there is, to find what no longer matches its checksum.
 //
-// Each record is come to twice: by walking, and by its key from the root, since a damaged branch
-// page misleads only the second. Damage of LMDB's own pages ends the reading, and is damage all the
+// Each record is come to twice: by walking, and by its key from the root. A damaged branch page may
+// mislead only the second, or make the walk see one leaf twice and another never: so the keys must
+// rise, too. Damage of LMDB's own pages ends the reading, and is damage all the
 // same: the map is memory, so nothing else can go wrong here.
 #include "store.h"
 #include "store_lmdb.h"
@@ -16,6 +17,15 @@ is_found(store_txn_t *txn, unsigned table, bus_view_t key, bus_view_t value)
            found.mv_data == value.data;
 }
 
+// Whether the key stands above the one before it, if there is one.
+static bool
+is_above(store_txn_t *txn, unsigned table, bus_view_t key, bus_view_t before)
+{
+    MDB_val a = store_lmdb_from_view(before);
+    MDB_val b = store_lmdb_from_view(key);
+    return before.data == NULL || mdb_cmp(txn->lmdb, txn->store->dbis[table], &a, &b) < 0;
+}
+
 // Counts the table's records and its bad ones. False where its pages could not be read to the end:
 // LMDB then gives the transaction up, and with it the tables behind.
 static bool
@@ -25,6 +35,7 @@ check_table(store_txn_t *txn, unsigned table, store_check_t *result)
     uint64_t count = 0;
     uint64_t found = 0;
     uint64_t bad = 0;
+    bus_view_t before = VIEW_NONE;
     bus_view_t key = VIEW_NONE;
     bus_view_t value = VIEW_NONE;
     bus_err_t err = store_count(txn, table, &count);
@@ -36,7 +47,9 @@ check_table(store_txn_t *txn, unsigned table, store_check_t *result)
     }
     while (cursor != NULL && (err == BUS_OK || err == BUS_CORRUPT)) {
         found++;
-        bad += err == BUS_CORRUPT || !is_found(txn, table, key, value);
+        bad += err == BUS_CORRUPT || !is_above(txn, table, key, before) ||
+               !is_found(txn, table, key, value);
+        before = key;
         err = store_next(cursor, &key, &value);
     }
     bool is_read = err == BUS_NOT_FOUND;

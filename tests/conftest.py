@@ -2,9 +2,13 @@
 
 import os
 import pathlib
+import resource
 import sys
 
 import pytest
+
+# What the fault tests kill on purpose leaves no core behind.
+resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -12,6 +13,20 @@ from support.faults import Faults
 def long(request):
     """Whether the tests run in their full length."""
     return request.config.getoption("--long")
+
+
+@pytest.fixture(autouse=True)
+def deadline(long):
+    """No test of a fault may hang itself."""
+
+    def late(number, frame):
+        raise AssertionError("the test took too long")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(3600 if long else 120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

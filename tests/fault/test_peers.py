@@ -16,7 +16,7 @@ import pytest
 import zmq
 from support.broker import Broker, ack_of, say, stats_of
 from support.peer import Peer, pack, unpack
-from support.system import System, descriptors, eventually, memory
+from support.system import System, descriptors, eventually, free_port_base, memory
 
 TOPIC = "core.event.other"
 BODY = {"requester_id": "bhiv_core", "event_type": "other"}
@@ -73,7 +73,6 @@ class Crowd:
 @pytest.fixture
 def tcp(bhiv, tmp_path):
     """A broker whose peers come by tcp, as from another machine."""
-    from support.system import free_port_base
     base = free_port_base()
     broker = Broker(bhiv, tmp_path / "d", ("--bus-in", str(base + 50), "--bus-out", str(base + 51)))
     broker.ports = base + 50, base + 51

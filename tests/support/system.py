@@ -166,15 +166,16 @@ class System:
         return pid
 
     def restarted(self, name, pid, timeout=15):
-        """Waits until another process than `pid` is this part."""
+        """Waits until another process than `pid` is this part, and returns its pid."""
 
         def other():
             try:
-                return self.pid(name) != pid
+                now = self.pid(name)
+                return now if now != pid else 0
             except (FileNotFoundError, ValueError):
-                return False  # between the end of one and the start of the next
+                return 0  # between the end of one and the start of the next
 
-        eventually(other, timeout, what=f"{name} restarted")
+        return eventually(other, timeout, what=f"{name} restarted")
 
     def kill_all(self):
         """SIGKILL of everything at once, `bhiv up` first."""

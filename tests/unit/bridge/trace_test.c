@@ -1,6 +1,7 @@
 // trace_test.c - which trace a request belongs to.
 #include "bridge-http/trace.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -35,6 +36,16 @@ Test(trace, without_one_it_is_made_of_32_hex_digits_and_never_the_same)
     cr_assert_eq(strlen(first), 32);
     cr_assert_eq(strspn(first, "0123456789abcdef"), 32);
     cr_assert_str_neq(first, choose(NULL, NULL, NULL));
+}
+
+Test(trace, a_new_one_sorts_behind_those_before)
+{
+    char before[BRIDGE_TRACE_TEXT_SIZE] = "";
+    for (int i = 0; i < 10000; i++) {
+        const char *made = choose(NULL, NULL, NULL);
+        cr_assert_gt(strcmp(made, before), 0, "%s after %s", made, before);
+        snprintf(before, sizeof(before), "%s", made);
+    }
 }
 
 Test(trace, up_to_128_characters)

@@ -13,6 +13,7 @@ enum { ANSWER_MS_MAX = 20000, FRAMES_MAX = 4 };
 typedef struct {
     fixture_t *fixture;
     void *context;
+    held_t *held;
     reader_t *reader;
     void *socket;
 } bed_t;
@@ -26,14 +27,14 @@ typedef struct {
 static bed_t
 bed_make(const journal_options_t *options)
 {
-    bed_t bed = {.fixture = fixture_new(options), .context = zmq_ctx_new()};
+    bed_t bed = {.fixture = fixture_new(options), .context = zmq_ctx_new(), .held = held_new()};
     return bed;
 }
 
 static void
 bed_start(bed_t *self)
 {
-    self->reader = reader_new(self->context, self->fixture->journal, &self->socket);
+    self->reader = reader_new(self->context, self->fixture->journal, self->held, &self->socket);
     int timeout = ANSWER_MS_MAX;
     cr_assert_eq(zmq_setsockopt(self->socket, ZMQ_RCVTIMEO, &timeout, sizeof(timeout)), 0);
 }
@@ -43,6 +44,7 @@ bed_clear(bed_t *self)
 {
     reader_destroy(&self->reader);
     zmq_ctx_term(self->context);
+    held_destroy(&self->held);
     fixture_destroy(&self->fixture);
 }
 

@@ -33,6 +33,25 @@ Test(client, publishes_in_order_and_once)
     fixture_destroy(&self);
 }
 
+Test(client, sends_what_was_said_while_it_was_held_in_one_go)
+{
+    fixture_t *self = fixture_new(0);
+    await_welcome(self);
+    client_stats_t before, held, after;
+    client_stats(self->client, &before);
+    client_hold(self->client);
+    say_events(self, 3);
+    client_stats(self->client, &held);
+    cr_assert_eq(held.sent, before.sent);
+    cr_assert_eq(client_pending(self->client), 3);
+    client_release(self->client);
+    client_stats(self->client, &after);
+    cr_assert_eq(after.sent, before.sent + 3);
+    await_finals(self);
+    check_window(self);
+    fixture_destroy(&self);
+}
+
 Test(client, goes_back_for_a_message_that_was_lost_on_the_way)
 {
     fixture_t *self = fixture_new(0);

@@ -68,6 +68,51 @@ Test(service, ends_with_78_where_the_journal_is_another)
     fixture_destroy(&self);
 }
 
+// --- Pages ---------------------------------------------------------------------------------------
+
+// Journals 40 records at once, again whenever they were applied. Returns the shortest time that one
+// lot took: what the machine does meanwhile can only make the others longer.
+static uint64_t
+shortest_lot_ms(fixture_t *self, const char *topic)
+{
+    enum { LOTS = 8, LOT = 40 };
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 1);
+    pack_pair_text(body, "requester_id", "bhiv_core");
+    uint64_t shortest = UINT64_MAX;
+    for (int lot = 0; lot < LOTS; lot++) {
+        uint64_t began_ms = clock_boot_ms();
+        for (int i = 0; i < LOT; i++) {
+            char id[40];
+            snprintf(id, sizeof(id), "lot-%u", self->next_id++);
+            header_t header = {.id = view_from_text(id),
+                               .source = VIEW_LITERAL("bhiv_core"),
+                               .reply_to = view_from_text(client_inbox(self->client))};
+            fake_broker_append(self->broker, topic, &header, pack_view(body), 0);
+        }
+        await_read_all(self);
+        uint64_t took_ms = clock_boot_ms() - began_ms;
+        shortest = lot > 0 && took_ms < shortest ? took_ms : shortest; // before it: no pause yet
+    }
+    return shortest;
+}
+
+enum { PAUSE_MS = 25, LOOK_MS = 10 }; // the service's, and the fake broker's at parked fetches
+
+Test(service, takes_events_in_larger_pages_where_they_come_fast)
+{
+    fixture_t *self = fixture_started();
+    cr_expect_geq(shortest_lot_ms(self, "core.event.test"), PAUSE_MS - LOOK_MS + 2);
+    fixture_destroy(&self);
+}
+
+Test(service, does_not_pause_while_somebody_waits_for_an_answer)
+{
+    fixture_t *self = fixture_started();
+    cr_expect_lt(shortest_lot_ms(self, "bucket.count"), PAUSE_MS);
+    fixture_destroy(&self);
+}
+
 // --- Refusing ------------------------------------------------------------------------------------
 
 Test(service, refuses_what_does_not_fit_its_schema_and_names_the_field)
