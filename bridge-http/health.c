@@ -404,6 +404,16 @@ bridge_health_ready(bridge_request_t *request)
         bridge_answer_refuse(request, BUS_SERVICE_UNAVAILABLE, "the service is not there");
         return;
     }
+    if (part != NULL && !view_is(status_of(part), "healthy")) {
+        bridge_answer_refuse(request, BUS_SERVICE_UNAVAILABLE, "the service is not well");
+        return;
+    }
+    bus_view_t journal;
+    bus_view_t value = value_of(&self->parts[PART_BROKER], "journal");
+    if (value.data != NULL && walk_as_str(value, &journal) == BUS_OK && !view_is(journal, "ok")) {
+        bridge_answer_refuse(request, BUS_SERVICE_UNAVAILABLE, "the journal cannot be written");
+        return;
+    }
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
     pack_pair_text(body, "status", "ready");

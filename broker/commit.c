@@ -73,6 +73,7 @@ send_error(router_t *self, const batch_item_t *item)
         answer_to_item(item, item->kind == BATCH_RECORD || item->kind == BATCH_GROUP);
     bus_err_t err = (bus_err_t) item->err;
     self->stats.refused[err]++;
+    stats_journal_failed(&self->stats, err);
     if (err != BUS_PSEQ_GAP) {
         answer_error(self->answer, &to, err, NULL, VIEW_NONE);
         return;
@@ -183,6 +184,7 @@ release_record(release_t *self, const batch_item_t *item)
     router->position.at = item->at;
     router->position.bytes += item->record.size + RECORD_TRAILER_SIZE;
     router->stats.journaled++;
+    router->stats.journal_err = BUS_OK;
     publish(router, item);
 }
 

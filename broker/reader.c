@@ -24,6 +24,7 @@ enum {
     BUSY_RETRY_S = 1,  // what a fetch that found no place is told
     MOVED_ON_MS = 500, // a fetch that only skipped records is answered by then: see turn
     POLL_MS_MAX = 600000,
+    PAGE_BYTES_FULL = HELD_GRAIN / 2, // of records, while too much is held: a small message
 };
 
 struct reader {
@@ -188,25 +189,28 @@ answer_scan_error(reader_t *self, const fetch_t *fetch, bus_err_t err, const jou
 static bool
 serve(reader_t *self, fetch_t *fetch, uint64_t now_ms)
 {
+    // While peers that do not read fill the broker, the others go on in small steps.
+    const bool is_full = held_is_full(self->held);
     const journal_scan_t scan = {
         .from = fetch->from,
         .head = self->head,
         .filters = fetch->filters,
         .filter_count = fetch->filter_count,
         .max = fetch->max,
-        .max_bytes = fetch->max_bytes,
+        .max_bytes =
+            is_full && fetch->max_bytes > PAGE_BYTES_FULL ? PAGE_BYTES_FULL : fetch->max_bytes,
         .scan_max = READER_SCAN_MAX,
     };
     const fetch_frames_t asked = asked_by(fetch);
-    if (fetch->from <= self->head && held_is_full(self->held)) {
-        answer_error(self, &asked, BUS_BUSY, VIEW_NONE);
-        return true;
-    }
     journal_page_t page;
     pack_clear(self->page);
     bus_err_t err = journal_scan(self->journal, &scan, self->page, &page);
     if (page.count == 0 && err != BUS_OK) {
         answer_scan_error(self, fetch, err, &page);
+        return true;
+    }
+    if (is_full && page.count > 0 && pack_view(self->page).size > PAGE_BYTES_FULL) {
+        answer_error(self, &asked, BUS_BUSY, VIEW_NONE);
         return true;
     }
     // A bad record behind a page is met, and named, by the fetch that begins with it.

@@ -28,6 +28,7 @@ enum {
 
 typedef struct reader reader_t;
 
-// What it makes is charged to `held`, which is borrowed; while that is full it is BUSY.
+// What it makes is charged to `held`, which is borrowed; while that is full, pages are
+// small, and what has no small first record is BUSY.
 reader_t *reader_new(void *context, journal_t *journal, held_t *held, void **ret_socket);
 void reader_destroy(reader_t **self_p);

@@ -1,5 +1,6 @@
 // stats.c - counters as msgpack.
 #include "stats.h"
+#include "runtime/clock.h"
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -14,6 +15,24 @@ stats_add_commit(stats_t *self, uint32_t items, uint64_t latency_us)
     if (items > self->commit_items_max) {
         self->commit_items_max = items;
     }
+}
+
+void
+stats_journal_failed(stats_t *self, bus_err_t err)
+{
+    if (err == BUS_JOURNAL_FULL || err == BUS_IO) {
+        self->journal_err = err;
+        self->journal_err_ms = clock_boot_ms();
+    }
+}
+
+// "ok", or the error that the journal gave lately: who is kept away by it is let in again to try.
+static const char *
+journal_text(const stats_t *self)
+{
+    bool is_failing = self->journal_err != BUS_OK &&
+                      clock_boot_ms() - self->journal_err_ms < STATS_JOURNAL_ERR_MS;
+    return is_failing ? error_text(self->journal_err) : "ok";
 }
 
 static void
@@ -106,5 +125,6 @@ stats_pack(const stats_t *self, pack_t *out)
     pack_flows("out", self->out, out);
     pack_refused(self, out);
     pack_commits(self, out);
-    return (uint32_t) COUNT(counters) + 5;
+    pack_pair_text(out, "journal", journal_text(self));
+    return (uint32_t) COUNT(counters) + 6;
 }

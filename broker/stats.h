@@ -10,7 +10,8 @@
 
 enum {
     STATS_CLASSES = TOPIC_INBOX + 1,
-    STATS_LATENCIES = 1024, // latest commits that percentiles are taken from
+    STATS_LATENCIES = 1024,      // latest commits that percentiles are taken from
+    STATS_JOURNAL_ERR_MS = 5000, // how long the journal's last error is told where none follows
 };
 
 typedef struct {
@@ -37,6 +38,8 @@ typedef struct {
     uint32_t commit_items_max;              // of one batch
     uint64_t journaled;                     // records
     uint64_t duplicates;                    // known by their pseq, not journaled again
+    bus_err_t journal_err;                  // why the last record was not journaled; BUS_OK: it was
+    uint64_t journal_err_ms;                // boot clock, of that
     uint32_t latencies_us[STATS_LATENCIES]; // a ring: from handing a batch over to having it back
 } stats_t;
 
@@ -49,6 +52,10 @@ stats_add(stats_flow_t *flow, uint64_t bytes)
     flow->messages++;
     flow->bytes += bytes;
 }
+
+// Notes that a record could not be journaled: BUS_JOURNAL_FULL, BUS_IO. Other errors are not the
+// journal's, and ignored.
+void stats_journal_failed(stats_t *self, bus_err_t err);
 
 // Writes its pairs into an open map; returns how many.
 uint32_t stats_pack(const stats_t *self, pack_t *out);

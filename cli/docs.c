@@ -1,6 +1,7 @@
 // docs.c - `bhiv docs`, for scripts/docs: the pages of docs/reference/ that are made from tables.
 #include "bridge-http/openapi.h"
 #include "cli.h"
+#include "karma/document.h"
 
 #include "proto/schema.h"
 #include "proto/text.h"
@@ -158,6 +159,7 @@ static const page_t pages[] = {
     {"messages", add_messages},
     {"errors", add_errors},
     {"http", bridge_openapi_document},
+    {"karma", karma_document},
 };
 
 static const size_t page_count = sizeof pages / sizeof pages[0];

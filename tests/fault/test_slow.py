@@ -15,6 +15,7 @@ from support.peer import unpack
 from support.system import eventually, memory
 
 MEMORY_MAX = 64 << 20
+HELD_MEMORY_MAX = 400 << 20  # HELD_MAX of broker/held.h, what is small, and the rest of the broker
 
 
 def hear_all(peer, until, timeout=20):
@@ -154,3 +155,97 @@ def test_a_peer_that_reads_no_answers_loses_only_them(bhiv, tmp_path):
         assert memory(broker.program.pid) < MEMORY_MAX
         header = unpack(deaf.inbox_sub.recv_multipart()[1])
         assert header.get("re")
+
+
+def stop_reading(peer, endpoint, *prefixes):
+    """A SUB that takes nothing: beside what the kernel has room for it all stays at the broker."""
+    lazy = peer.context.socket(zmq.SUB)
+    lazy.setsockopt(zmq.LINGER, 0)
+    lazy.setsockopt(zmq.RCVHWM, 1)
+    lazy.setsockopt(zmq.RCVBUF, 4096)
+    lazy.connect(endpoint)
+    for prefix in prefixes:
+        lazy.subscribe(prefix)
+    return lazy
+
+
+def held_back(peer, subscriptions):
+    """Waits until the broker has so many subscriptions."""
+    eventually(lambda: stats_of(peer)["subscriptions"] >= subscriptions, what="the subscriptions")
+
+
+def test_an_inbox_that_is_not_read_is_cut_before_it_costs_much(bhiv, tmp_path):
+    """400 pages of 3 MiB for one that reads none: bounded, cut, and the others are served all along."""
+    with Broker(bhiv, tmp_path / "d") as broker, broker.peer("quick") as quick:
+        for _ in range(4):
+            quick.publish("core.event.big", {"requester_id": "bhiv_core", "x": "y" * 1_000_000})
+        quick.publish("core.event.small", {"requester_id": "bhiv_core"})
+        lazy = stop_reading(quick, broker.egress, b"_inbox.lazy.1")
+        assert lazy.poll(10_000), "no welcome"
+        peak = slowest = 0
+        for n in range(400):
+            quick.send("$bus.fetch", {"consumer": f"lazy-{n}", "from": 1, "max_bytes": 3 << 20},
+                       reply_to="_inbox.lazy.1")
+            if n % 4 == 3:
+                begun = time.monotonic()
+                stats = stats_of(quick)
+                page = quick.fetch(start=5)  # small ones are served however much is held
+                slowest = max(slowest, time.monotonic() - begun)
+                assert len(page["records"]) == 1
+                peak = max(peak, memory(broker.program.pid))
+        eventually(lambda: stats_of(quick)["connections_clogged"] == 1, what="the cut")
+        stats = stats_of(quick)
+        print(f"peak {peak >> 20} MiB, slowest {slowest:.3f} s, refused {stats['refused']}")
+        assert peak < HELD_MEMORY_MAX and slowest < 2
+        # It comes back by itself, and so does the memory.
+        assert lazy.recv_multipart()[0] == b"_inbox.lazy.1"
+        eventually(lambda: memory(broker.program.pid) < MEMORY_MAX, what="the memory back")
+        assert "connection_clogged" in broker.log_path.read_text()
+
+
+def test_who_reads_slowly_is_not_cut_and_who_does_not_is(bhiv, tmp_path):
+    """200 MB live: one reads a message in 50 ms, one none. The one gets all, the other is cut."""
+    count = 1000
+    with Broker(bhiv, tmp_path / "d") as broker, broker.peer() as peer:
+        before = stats_of(peer)["subscriptions"]
+        slow = stop_reading(peer, broker.egress, b"live.")
+        stuck = stop_reading(peer, broker.egress, b"live.")
+        held_back(peer, before + 2)
+        for n in range(count):
+            peer.send("live.big", {"n": n, "x": "y" * 200_000})
+        heard = []
+        end = time.monotonic() + 4  # as long as it takes to judge, several times
+        while time.monotonic() < end or stats_of(peer)["connections_clogged"] == 0:
+            assert time.monotonic() < end + 20, "nobody is cut"
+            heard.append(unpack(slow.recv_multipart()[2])["n"])
+            peer.inbox_sub.poll(50)  # nothing comes: this is its slowness
+        assert len(heard) < count / 2, "it was not slow"
+        while len(heard) < count and slow.poll(10_000):
+            heard.append(unpack(slow.recv_multipart()[2])["n"])
+        assert heard == list(range(count))
+        stats = stats_of(peer)
+        assert stats["connections_clogged"] == 1 and stats["held_dropped"] == 0
+        stuck.close()
+
+
+def test_large_messages_to_who_does_not_read_are_bounded_in_bytes(bhiv, tmp_path):
+    """600 MB live for three that read nothing: bounded, all three cut, what is journaled is all there."""
+    with Broker(bhiv, tmp_path / "d") as broker, broker.peer() as peer:
+        before = stats_of(peer)["subscriptions"]
+        lazy = [stop_reading(peer, broker.egress, b"live.", b"core.") for _ in range(3)]
+        held_back(peer, before + 6)
+        peak = 0
+        for n in range(3000):
+            peer.send("live.big", {"n": n, "x": "y" * 200_000})
+            if n % 20 == 0:
+                peer.publish("core.event.small", {"requester_id": "bhiv_core", "n": n})
+                peak = max(peak, memory(broker.program.pid))
+        eventually(lambda: stats_of(peer)["connections_clogged"] >= 3, what="the cuts")
+        stats = stats_of(peer)
+        print(f"peak {peak >> 20} MiB, {stats['held_dropped']} dropped")
+        assert peak < HELD_MEMORY_MAX
+        assert stats["held_dropped"] > 0
+        ns = [event["n"] for _, _, event in peer.fetch_all(["core.event."])]
+        assert ns == list(range(0, 3000, 20))
+        for each in lazy:
+            each.close()

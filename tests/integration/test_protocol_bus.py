@@ -240,6 +240,32 @@ def test_a_service_that_died_is_not_asked(broker, peer):
     eventually(is_refused, timeout=2.5)
 
 
+def test_a_service_that_is_far_behind_is_not_asked(broker, peer):
+    """2,048 questions may wait at an instance; the next is told so at once. Answers make room."""
+    with broker.peer("behind") as behind:
+        instance, _ = hello(behind, "behind")
+        for _ in range(3000):  # nobody waits for an answer to these: they do not count
+            peer.send("req.behind.op", {})
+        for _ in range(2048):
+            peer.send("req.behind.op", {}, reply_to=peer.inbox)
+        asked = [handed(behind) for _ in range(3000 + 2048)]
+        body = error_of(peer, "req.behind.op", {})
+        assert body["error_code"] == "BUSY" and body["retry_after"] == 1
+        for header, _ in asked[-10:]:
+            reply(behind, header, {})
+            peer.answer(header["id"])
+        for _ in range(10):
+            peer.send("req.behind.op", {}, reply_to=peer.inbox)
+        assert error_of(peer, "req.behind.op", {})["error_code"] == "BUSY"
+        hello(behind, "behind", instance)  # it began anew: what waited there is lost
+        ident = peer.send("req.behind.op", {}, reply_to=peer.inbox)
+        while (header := handed(behind)[0])["id"] != ident:
+            pass
+        reply(behind, header, {"n": 1})
+        assert peer.answer(ident)[1] == {"n": 1}
+        behind.send("$bus.bye", {"instance": instance})
+
+
 def test_a_reply_to_a_dead_inbox_is_counted_and_dropped(peer):
     before = stats_of(peer)["orphans"]
     peer.send("_inbox.nobody.there", {}, re="1", status="success")

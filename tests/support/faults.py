@@ -6,6 +6,7 @@ import struct
 NAMES = (
     "ops", "action", "error", "start", "count", "bytes", "hold", "cut", "power", "seed", "clock_us",
     "only_pid", "writes", "syncs", "mallocs", "matched", "failed", "died", "waiting",
+    "foreign",
 )  # as in fault_page_t
 SIZE = 4096
 SECTOR = 512
@@ -38,7 +39,7 @@ class Faults:
     def arm(self, ops, action=FAIL, error=0, start=1, count=0, size=0):
         """From the `start`-th further call of `ops` on, `count` calls (0: all) fail so."""
         self.ops = 0
-        self.matched, self.failed = 0, 0
+        self.matched, self.failed, self.foreign = 0, 0, 0
         self.action, self.error, self.start, self.count, self.bytes = action, error, start, count, size
         self.ops = ops
 

@@ -57,6 +57,13 @@ typedef struct entry {
 static fault_page_t *page; // NULL: nothing is asked of us
 static char folder[PATH_MAX];
 static size_t folder_size;
+// Where libzmq's code lies, and libstdc++'s: `new` is in that, and here libzmq alone is C++.
+static struct {
+    const char *name;
+    uintptr_t begin;
+    uintptr_t end;
+} foreign[] = {{"/libzmq.", 0, 0}, {"/libstdc++.", 0, 0}};
+enum { FOREIGN_COUNT = sizeof(foreign) / sizeof(foreign[0]) };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // of all below
 static file_t files[FAULT_FILES_MAX];
 static size_t file_count;
@@ -426,11 +433,16 @@ fsync(int fd)
 // --- Memory and time ----------------------------------------------------------------------------
 
 static bool
-is_out_of_memory(void)
+is_out_of_memory(const void *caller)
 {
     if (page == NULL || (__atomic_load_n(&page->ops, __ATOMIC_ACQUIRE) & FAULT_MALLOC) == 0 ||
         !is_hit(FAULT_MALLOC, &page->mallocs)) {
         return false;
+    }
+    for (size_t i = 0; i < FOREIGN_COUNT; i++) {
+        if ((uintptr_t) caller >= foreign[i].begin && (uintptr_t) caller < foreign[i].end) {
+            __atomic_add_fetch(&page->foreign, 1, __ATOMIC_ACQ_REL);
+        }
     }
     errno = ENOMEM;
     return true;
@@ -439,19 +451,19 @@ is_out_of_memory(void)
 void *
 malloc(size_t size)
 {
-    return is_out_of_memory() ? NULL : __libc_malloc(size);
+    return is_out_of_memory(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
 }
 
 void *
 calloc(size_t count, size_t size)
 {
-    return is_out_of_memory() ? NULL : __libc_calloc(count, size);
+    return is_out_of_memory(__builtin_return_address(0)) ? NULL : __libc_calloc(count, size);
 }
 
 void *
 realloc(void *old, size_t size)
 {
-    return is_out_of_memory() ? NULL : __libc_realloc(old, size);
+    return is_out_of_memory(__builtin_return_address(0)) ? NULL : __libc_realloc(old, size);
 }
 
 int
@@ -491,6 +503,33 @@ time(time_t *ret_time)
 
 // --- At the start of the process ----------------------------------------------------------------
 
+static void
+note_foreign(const char *line)
+{
+    unsigned long begin;
+    unsigned long end;
+    for (size_t i = 0; i < FOREIGN_COUNT; i++) {
+        if (strstr(line, foreign[i].name) != NULL && sscanf(line, "%lx-%lx", &begin, &end) == 2) {
+            foreign[i].begin = foreign[i].begin == 0 ? begin : foreign[i].begin;
+            foreign[i].end = end; // the map is in order of addresses
+        }
+    }
+}
+
+static void
+find_foreign(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (maps == NULL) {
+        abort();
+    }
+    char line[PATH_MAX + 128];
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        note_foreign(line);
+    }
+    (void) fclose(maps);
+}
+
 static __attribute__((constructor)) void
 start(void)
 {
@@ -509,6 +548,7 @@ start(void)
     if (dir != NULL) {
         folder_size = (size_t) snprintf(folder, sizeof(folder), "%s", dir);
     }
+    find_foreign();
     // The watcher takes none of the process's signals.
     sigset_t all;
     sigset_t before;

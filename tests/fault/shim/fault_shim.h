@@ -49,4 +49,5 @@ typedef struct {
     uint64_t failed;  // calls that were made to fail
     uint64_t died;    // processes that were cut, or died by a fault
     uint64_t waiting; // flushes that are held
+    uint64_t foreign; // failed allocations that libzmq had asked for: its end is its own
 } fault_page_t;

@@ -180,3 +180,27 @@ Test(peer, one_over_the_limit_is_refused)
     peer_leave(peers, VIEW_LITERAL("i7"), "bye", on_down, &gone);
     cr_assert(hello(peers, "", "more", 0));
 }
+
+Test(peer, that_was_asked_and_does_not_answer_is_waited_for)
+{
+    BUS_AUTO(peer_table_destroy) peer_table_t *peers = peer_table_new();
+    const bus_view_t inbox = VIEW_LITERAL("_inbox.b.1");
+    gone_t gone = {0};
+    hello(peers, "bucket", "i1", 0);
+    const peer_t *peer = peer_choose(peers, VIEW_LITERAL("bucket.get"), any, NULL);
+    peer_asked(peers, peer, inbox, VIEW_LITERAL("a"), 0);
+    peer_asked(peers, peer, inbox, VIEW_LITERAL("b"), 0);
+    cr_assert_eq(peer_waiting(peers, peer), 2);
+    hello(peers, "bucket", "i1", 500); // a beat changes nothing of it
+    peer = peer_choose(peers, VIEW_LITERAL("bucket.get"), any, NULL);
+    cr_assert_eq(peer_waiting(peers, peer), 2);
+    peer_answered(peers, inbox, VIEW_LITERAL("a"));
+    cr_assert_eq(peer_waiting(peers, peer), 1);
+    peer_began(peers, VIEW_LITERAL("i1"));
+    cr_assert_eq(peer_waiting(peers, peer), 0);
+    peer_asked(peers, peer, inbox, VIEW_LITERAL("c"), 0);
+    peer_leave(peers, VIEW_LITERAL("i1"), "bye", on_down, &gone);
+    hello(peers, "bucket", "i2", 0); // may get the place of the one that left
+    peer = peer_choose(peers, VIEW_LITERAL("bucket.get"), any, NULL);
+    cr_assert_eq(peer_waiting(peers, peer), 0);
+}

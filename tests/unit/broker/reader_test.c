@@ -473,6 +473,49 @@ Test(reader, keeps_a_full_page_within_what_an_inbox_takes)
     bed_clear(&bed);
 }
 
+Test(reader, serves_small_pages_alone_while_too_much_is_held)
+{
+    bed_t bed = bed_make(NULL);
+    fixture_fill(bed.fixture, "core.x", 2000);
+    fixture_put(bed.fixture, &(fixture_record_t){.topic = "core.big", .body_size = HELD_GRAIN});
+    bed_start(&bed);
+    zmq_msg_t other;
+    zmq_msg_init(&other);
+    held_charge(bed.held, &other, HELD_MAX);
+    ask(&bed, &(ask_t){.consumer = "c", .from = 1, .max = 2000});
+    heard_t heard;
+    bus_view_t body = hear_answer(&bed, &heard, "fetch-1", "success");
+    cr_assert_lt(body.size, HELD_GRAIN);
+    uint64_t next = uint_of(body, "next");
+    cr_assert(next > 2 && next < 2000, "next is %" PRIu64, next);
+    heard_clear(&heard);
+    ask(&bed, &(ask_t){.consumer = "c", .from = 2001});
+    body = hear_answer(&bed, &heard, "fetch-1", "error");
+    bus_view_t code;
+    cr_assert_eq(walk_find(body, "error_code", &code), BUS_OK);
+    cr_assert_eq(walk_as_str(code, &code), BUS_OK);
+    cr_assert(view_is(code, "BUSY"));
+    cr_assert_eq(uint_of(body, "retry_after"), 1);
+    heard_clear(&heard);
+    zmq_msg_close(&other);
+    ask(&bed, &(ask_t){.consumer = "c", .from = 1, .max = 2000});
+    hear_page(&bed, "fetch-1", (page_t){.first = 1, .next = 2001, .head = 2001, .count = 2000});
+    bed_clear(&bed);
+}
+
+Test(reader, charges_a_page_until_it_is_let_go)
+{
+    bed_t bed = bed_make(NULL);
+    fixture_fill(bed.fixture, "core.x", 2000);
+    bed_start(&bed);
+    ask(&bed, &(ask_t){.consumer = "c", .from = 1, .max = 2000});
+    heard_t heard = hear(&bed);
+    cr_assert_geq(held_bytes(bed.held), frame_of(&heard, 2).size);
+    heard_clear(&heard);
+    cr_assert_eq(held_bytes(bed.held), 0);
+    bed_clear(&bed);
+}
+
 Test(reader, stops_while_fetches_are_parked_and_answers_unread)
 {
     bed_t bed = bed_make(NULL);
