@@ -11,7 +11,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { RETRY_AFTER_S = 1 }; // where an error may pass and nobody said when
+enum {
+    RETRY_AFTER_S = 1,     // where an error may pass and nobody said when
+    ORIGIN_SIZE_MAX = 300, // a host's name has 253 bytes at most
+    MESSAGE_SIZE = 512,    // a field and what is wrong with it
+    PROBLEM_SIZE = 128,
+};
 
 static void
 add_header(struct MHD_Response *response, const char *name, const char *value)
@@ -20,16 +25,31 @@ add_header(struct MHD_Response *response, const char *name, const char *value)
     assert(result == MHD_YES);
 }
 
+// Lets the page that asked read the answer, where it may.
+static void
+add_origin(bridge_request_t *self, struct MHD_Response *response)
+{
+    bus_view_t origin = bridge_request_header(self, "Origin");
+    char text[ORIGIN_SIZE_MAX];
+    add_header(response, "Vary", "Origin");
+    if (origin.size == 0 || origin.size >= sizeof(text) || !bridge_request_is_trusted(self)) {
+        return;
+    }
+    memcpy(text, origin.data, origin.size);
+    text[origin.size] = '\0';
+    add_header(response, "Access-Control-Allow-Origin", text);
+    add_header(response,
+               "Access-Control-Expose-Headers",
+               "X-Trace-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
+}
+
 static void
 finish(bridge_request_t *self, int status, struct MHD_Response *response)
 {
     assert(self->state == BRIDGE_REQUEST_WORKING && response != NULL);
     add_header(response, "X-Trace-Id", bridge_request_trace(self));
     add_header(response, "X-Content-Type-Options", "nosniff");
-    add_header(response, "Access-Control-Allow-Origin", "*");
-    add_header(response,
-               "Access-Control-Expose-Headers",
-               "X-Trace-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
+    add_origin(self, response);
     for (size_t i = 0; i < self->header_count; i++) {
         add_header(response, self->headers[i].name, self->headers[i].value);
     }
@@ -89,6 +109,7 @@ make_error(bridge_request_t *self, const bridge_error_t *error, int *ret_status)
     bridge_answer_pack_error(&frame, &said, body);
     text_t *text = text_new();
     transcode_to_json(pack_view(body), 0, text);
+    text_add(text, VIEW_LITERAL("\n"));
     *ret_status = status;
     return text;
 }
@@ -145,6 +166,7 @@ bridge_answer(bridge_request_t *self, int status, bus_view_t body)
 {
     text_t *text = text_new();
     transcode_to_json(body, 0, text);
+    text_add(text, VIEW_LITERAL("\n"));
     bridge_answer_text(self, status, "application/json", &text);
 }
 
@@ -158,6 +180,17 @@ bridge_answer_header(bridge_request_t *self, const char *name, const char *forma
     va_start(arguments, format);
     (void) vsnprintf(header->value, sizeof(header->value), format, arguments);
     va_end(arguments);
+}
+
+static bus_view_t
+text_of(bus_view_t body, const char *key)
+{
+    bus_view_t value, text;
+    if (body.data == NULL || walk_find(body, key, &value) != BUS_OK ||
+        walk_as_str(value, &text) != BUS_OK) {
+        return VIEW_NONE;
+    }
+    return text;
 }
 
 static uint32_t
@@ -242,14 +275,83 @@ bridge_answer_refuse(bridge_request_t *self, bus_err_t err, const char *message)
     bridge_answer_error(self, &(bridge_error_t){.err = err, .message = view_from_text(message)});
 }
 
+// "<field>: <problem>" of the first of `details`, or what is said where there is none.
+static void
+first_problem(bus_view_t details, char ret_message[MESSAGE_SIZE])
+{
+    bus_view_t first, field, problem;
+    walk_t walk = walk_from(details);
+    walk_item_t head;
+    (void) snprintf(ret_message, MESSAGE_SIZE, "Validation failed");
+    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY || head.count == 0 ||
+        walk_skip(&walk, &first) != BUS_OK) {
+        return;
+    }
+    field = text_of(first, "field");
+    problem = text_of(first, "problem");
+    if (problem.size == 0 || problem.size + field.size + 3 > MESSAGE_SIZE) {
+        return;
+    }
+    (void) snprintf(ret_message,
+                    MESSAGE_SIZE,
+                    "%.*s%s%.*s",
+                    (int) field.size,
+                    field.size == 0 ? "" : field.data,
+                    field.size == 0 ? "" : ": ",
+                    (int) problem.size,
+                    problem.data);
+}
+
+// What is wrong, with the limits of the field's row where they are what it missed.
+static void
+explain(const schema_t *schema, const schema_problem_t *problem, char ret_text[PROBLEM_SIZE])
+{
+    const schema_field_t *field = NULL;
+    for (size_t i = 0; schema != NULL && i < schema->field_count && field == NULL; i++) {
+        field = strcmp(schema->fields[i].name, problem->field) == 0 ? &schema->fields[i] : NULL;
+    }
+    bool is_size = strcmp(problem->problem, "is too long") == 0 ||
+                   strcmp(problem->problem, "is too short") == 0;
+    bool is_range = field != NULL && field->type == SCHEMA_INT &&
+                    strcmp(problem->problem, "is out of range") == 0;
+    if (is_range && field->max == INT64_MAX) {
+        (void) snprintf(ret_text, PROBLEM_SIZE, "must be %lld or more", (long long) field->min);
+    } else if (is_range) {
+        (void) snprintf(ret_text,
+                        PROBLEM_SIZE,
+                        "must be %lld to %lld",
+                        (long long) field->min,
+                        (long long) field->max);
+    } else if (field != NULL && is_size && field->max > 0) {
+        (void) snprintf(ret_text,
+                        PROBLEM_SIZE,
+                        "%s: at most %lld bytes",
+                        problem->problem,
+                        (long long) field->max);
+    } else {
+        (void) snprintf(ret_text, PROBLEM_SIZE, "%s", problem->problem);
+    }
+}
+
 void
-bridge_answer_problems(bridge_request_t *self, const schema_problems_t *problems)
+bridge_answer_problems(bridge_request_t *self,
+                       const schema_t *schema,
+                       const schema_problems_t *problems)
 {
     BUS_AUTO(pack_destroy) pack_t *details = pack_new();
-    schema_pack_problems(problems, details);
+    pack_array(details, (uint32_t) problems->count);
+    for (size_t i = 0; i < problems->count; i++) {
+        char problem[PROBLEM_SIZE];
+        explain(schema, &problems->at[i], problem);
+        pack_map(details, 2);
+        pack_pair_text(details, "field", problems->at[i].field);
+        pack_pair_text(details, "problem", problem);
+    }
+    char message[MESSAGE_SIZE];
+    first_problem(pack_view(details), message);
     bridge_answer_error(self,
                         &(bridge_error_t){.err = BUS_VALIDATION_FAILED,
-                                          .message = VIEW_LITERAL("Validation failed"),
+                                          .message = view_from_text(message),
                                           .details = pack_view(details)});
 }
 
@@ -257,18 +359,7 @@ void
 bridge_answer_invalid(bridge_request_t *self, const char *field, const char *problem)
 {
     const schema_problems_t problems = {.count = 1, .at = {{.field = field, .problem = problem}}};
-    bridge_answer_problems(self, &problems);
-}
-
-static bus_view_t
-text_of(bus_view_t body, const char *key)
-{
-    bus_view_t value, text;
-    if (body.data == NULL || walk_find(body, key, &value) != BUS_OK ||
-        walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
+    bridge_answer_problems(self, NULL, &problems);
 }
 
 void
@@ -278,10 +369,15 @@ bridge_answer_from_bus(bridge_request_t *self, const client_answer_t *answer)
     error.code = text_of(answer->body, "error_code");
     error.message = text_of(answer->body, "message");
     bus_view_t value;
+    char message[MESSAGE_SIZE];
     uint64_t retry_after = 0;
     if (answer->body.data != NULL) {
         if (walk_find(answer->body, "details", &value) == BUS_OK) {
             error.details = value;
+        }
+        if (answer->err == BUS_VALIDATION_FAILED && error.details.data != NULL) {
+            first_problem(error.details, message);
+            error.message = view_from_text(message);
         }
         if (walk_find(answer->body, "retry_after", &value) == BUS_OK &&
             walk_as_uint(value, &retry_after) == BUS_OK && retry_after <= UINT32_MAX) {

@@ -35,8 +35,10 @@ void bridge_answer_error(bridge_request_t *self, const bridge_error_t *error);
 void bridge_answer_refuse(bridge_request_t *self, bus_err_t err, const char *message);
 // One field is wrong: 422.
 void bridge_answer_invalid(bridge_request_t *self, const char *field, const char *problem);
-// 422 with several.
-void bridge_answer_problems(bridge_request_t *self, const schema_problems_t *problems);
+// 422 with several; limits are said as `schema` has them. NULL: without limits.
+void bridge_answer_problems(bridge_request_t *self,
+                            const schema_t *schema,
+                            const schema_problems_t *problems);
 // The error that a service or the broker answered, in our shape.
 void bridge_answer_from_bus(bridge_request_t *self, const client_answer_t *answer);
 // Text of any type. `content` is a literal or lives as long as the process.

@@ -80,6 +80,26 @@ succeed(bridge_request_t *self, const client_answer_t *answer)
     }
 }
 
+static bool
+writes(const bridge_request_t *self)
+{
+    return self->kind == BRIDGE_ASK_RECORD || self->kind == BRIDGE_ASK_COMMAND;
+}
+
+// What to do about something that was sent and that nobody confirmed.
+static const char *
+late_words(const bridge_request_t *self)
+{
+    if (self->route->method != BRIDGE_POST) {
+        return "nobody confirmed it in time: it may still be written";
+    }
+    return bridge_request_header(self, "Idempotency-Key").data != NULL
+               ? "nobody confirmed it in time: it may still be written; repeat it with the same "
+                 "Idempotency-Key"
+               : "nobody confirmed it in time: it may still be written; send an Idempotency-Key to "
+                 "make a repeat safe";
+}
+
 static void
 fail(bridge_request_t *self, const client_answer_t *answer)
 {
@@ -91,6 +111,10 @@ fail(bridge_request_t *self, const client_answer_t *answer)
     forget(self);
     if (self->kind != BRIDGE_ASK_QUESTION && answer->err == BUS_ABORTED) {
         bridge_answer_refuse(self, BUS_TIMEOUT, "the bridge is stopping; it may have been sent");
+        return;
+    }
+    if (writes(self) && answer->event == CLIENT_FAILED && answer->err == BUS_TIMEOUT) {
+        bridge_answer_refuse(self, BUS_TIMEOUT, late_words(self));
         return;
     }
     bridge_answer_from_bus(self, answer);

@@ -21,6 +21,6 @@ typedef struct {
 
 // Runs the bridge until SIGTERM or SIGINT. Prints `ready http://<address>:<port>` (the console's,
 // or the first that is on) when it listens and has found the broker, or after a second without one:
-// the bus may come later. Returns the process's exit status: 0; 69 address in use; 78 where it
+// the bus may come later. Returns the process's exit status: 0; 75 address in use; 78 where it
 // would serve anonymously beyond loopback.
 int bridge_run(const bridge_options_t *options);

@@ -6,6 +6,7 @@
 #include "metrics.h"
 #include "params.h"
 #include "proto/walk.h"
+#include "shapes.h"
 
 void
 bridge_common_question(bridge_request_t *self)
@@ -20,6 +21,46 @@ bridge_common_question(bridge_request_t *self)
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
                                .topic = self->route->topic,
                                .body = pack_view(body)});
+}
+
+// Nothing was ever answered 202 with a seq above the journal's head.
+static void
+on_head_known(bridge_request_t *self, const client_answer_t *answer)
+{
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    bridge_shape_queue_query_t asked;
+    bus_view_t value;
+    uint64_t head = UINT64_MAX;
+    if (!bridge_params_read(self, body, &asked)) {
+        return;
+    }
+    if (walk_find(answer->body, "head", &value) == BUS_OK && walk_as_uint(value, &head) == BUS_OK &&
+        (uint64_t) asked.seq.value > head) {
+        bridge_answer_refuse(self, BUS_NOT_FOUND, "the journal has no such seq yet");
+        return;
+    }
+    bridge_common_question(self);
+}
+
+// The broker itself is asked where what this bridge has heard does not reach so far: another bridge
+// may have answered that 202.
+void
+bridge_common_queue(bridge_request_t *self)
+{
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    bridge_shape_queue_query_t asked;
+    if (!bridge_params_read(self, body, &asked)) {
+        return;
+    }
+    if ((uint64_t) asked.seq.value <= client_head(self->bridge->client)) {
+        bridge_common_question(self);
+        return;
+    }
+    bridge_ask(self,
+               &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
+                               .topic = "$bus.stats",
+                               .body = VIEW_LITERAL("\x80"),
+                               .then = on_head_known});
 }
 
 void

@@ -80,7 +80,8 @@ typedef struct {
     uint64_t limit;
     uint64_t count;
     unsigned fetches;
-    pack_t *records; // an array, open
+    uint64_t first, head; // of the journal, with the last fetch that went well
+    pack_t *records;      // an array, open
     size_t place;
 } page_t;
 
@@ -139,7 +140,7 @@ take_records(page_t *self, const client_page_t *page, uint64_t *ret_next)
 }
 
 static void
-answer_page(page_t *self, const client_page_t *page, uint64_t next)
+answer_page(page_t *self, uint64_t next)
 {
     pack_count(self->records, self->place, (uint32_t) self->count);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
@@ -147,9 +148,36 @@ answer_page(page_t *self, const client_page_t *page, uint64_t next)
     pack_pair_raw(body, "events", pack_view(self->records));
     pack_pair_uint(body, "count", self->count);
     pack_pair_uint(body, "next", next);
-    pack_pair_uint(body, "first", page->first);
-    pack_pair_uint(body, "head", page->head);
+    pack_pair_uint(body, "first", self->first);
+    pack_pair_uint(body, "head", self->head);
     bridge_answer(self->request, MHD_HTTP_OK, pack_view(body));
+}
+
+// A damaged record is named, so that a reader can go on behind it.
+static void
+refuse_page(page_t *self, const client_page_t *page)
+{
+    if (page->damaged == 0) {
+        bridge_answer_refuse(self->request, page->err, NULL);
+        return;
+    }
+    if (self->count > 0) {
+        answer_page(self, page->damaged); // what is before it; the next page names it
+        return;
+    }
+    BUS_AUTO(pack_destroy) pack_t *details = pack_new();
+    pack_map(details, 1);
+    pack_pair_uint(details, "seq", page->damaged);
+    char message[96];
+    (void) snprintf(message,
+                    sizeof(message),
+                    "record %llu does not match its checksum; read on from %llu",
+                    (unsigned long long) page->damaged,
+                    (unsigned long long) page->damaged + 1);
+    bridge_answer_error(self->request,
+                        &(bridge_error_t){.err = page->err,
+                                          .message = view_from_text(message),
+                                          .details = pack_view(details)});
 }
 
 static void
@@ -157,13 +185,15 @@ on_page(void *arg, const client_page_t *page)
 {
     page_t *self = arg;
     if (page->err != BUS_OK) {
-        bridge_answer_refuse(self->request, page->err, NULL);
+        refuse_page(self, page);
         return;
     }
+    self->first = page->first;
+    self->head = page->head;
     uint64_t next = 0;
     bool full = take_records(self, page, &next);
     if (full || next > page->head || ++self->fetches == PAGE_FETCHES_MAX) {
-        answer_page(self, page, next);
+        answer_page(self, next);
         return;
     }
     self->job.from = next;

@@ -72,6 +72,16 @@ bridge_event_dropped(const char *reason, uint64_t count, text_t *out)
     }
 }
 
+void
+bridge_event_damaged(uint64_t seq, text_t *out)
+{
+    text_add_format(out,
+                    "id: %llu\nevent: dropped\ndata: {\"reason\":\"damaged\",\"count\":1,"
+                    "\"seq\":%llu}\n\n",
+                    (unsigned long long) seq,
+                    (unsigned long long) seq);
+}
+
 // The first token of the pattern, where it is written out whole.
 static bool
 first_token(bus_view_t pattern, bus_view_t *ret_token)

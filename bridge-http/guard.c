@@ -177,6 +177,7 @@ static bridge_guard_verdict_t
 check_framing(const bridge_guard_head_t *head)
 {
     static const char *const once[] = {"Host",
+                                       "Origin",
                                        "Content-Length",
                                        "Transfer-Encoding",
                                        "Content-Type",

@@ -6,6 +6,7 @@
 // common.c: rows that need no code of their own.
 bridge_handler_t bridge_common_question; // parameters -> route->topic -> the reply as it is
 bridge_handler_t bridge_common_command;  // body (and parameters) -> route->topic -> the reply
+bridge_handler_t bridge_common_queue;    // the same as question, for a seq that may be none
 bridge_handler_t bridge_common_index;    // what this port is
 bridge_handler_t bridge_common_openapi;
 bridge_handler_t bridge_common_metrics;

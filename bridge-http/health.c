@@ -28,16 +28,17 @@ typedef struct {
     const char *name;
     const char *topic;
     const char *service; // as it says hello; NULL: the broker itself
+    bool is_later;       // not part of this version: its absence is no fault
 } part_row_t;
 
 static const part_row_t rows[PART_COUNT] = {
-    [PART_CORE] = {"core", "req.core.health", "core"},
-    [PART_BUCKET] = {"bucket", "req.bucket.health", "bucket"},
-    [PART_KARMA] = {"karma", "req.karma.health", "karma"},
-    [PART_WORKFLOW] = {"workflow", "req.workflow.health", "workflow"},
-    [PART_GRACE] = {"grace", "req.htm.health", "htm"},
-    [PART_BROKER] = {"broker", "$bus.stats", NULL},
-    [PART_PEERS] = {"peers", "$bus.peers", NULL},
+    [PART_CORE] = {"core", "req.core.health", "core", true},
+    [PART_BUCKET] = {"bucket", "req.bucket.health", "bucket", false},
+    [PART_KARMA] = {"karma", "req.karma.health", "karma", false},
+    [PART_WORKFLOW] = {"workflow", "req.workflow.health", "workflow", true},
+    [PART_GRACE] = {"grace", "req.htm.health", "htm", true},
+    [PART_BROKER] = {"broker", "$bus.stats", NULL, false},
+    [PART_PEERS] = {"peers", "$bus.peers", NULL, false},
 };
 
 typedef struct {
@@ -202,6 +203,14 @@ number_of(const part_t *part, const char *key, uint64_t *ret_number)
 {
     bus_view_t value = value_of(part, key);
     return value.data != NULL && walk_as_uint(value, ret_number) == BUS_OK;
+}
+
+// Whether it is missing because this version has no such service; one that came all the same
+// counts.
+static bool
+is_not_here(const part_t *part)
+{
+    return rows[part->id].is_later && !is_fresh(part);
 }
 
 // healthy, degraded or unhealthy; a view that lives as long as the cached answer.
@@ -395,13 +404,17 @@ void
 bridge_health_ready(bridge_request_t *request)
 {
     const bridge_health_t *self = request->bridge->health;
+    assert(self != NULL);
     const part_t *part = part_of_port(self, request->port->id);
     if (!bridge_is_connected(request->bridge)) {
         bridge_answer_refuse(request, BUS_SERVICE_UNAVAILABLE, "the broker is not there");
         return;
     }
     if (part != NULL && !is_fresh(part)) {
-        bridge_answer_refuse(request, BUS_SERVICE_UNAVAILABLE, "the service is not there");
+        bridge_answer_refuse(request,
+                             BUS_SERVICE_UNAVAILABLE,
+                             is_not_here(part) ? "this service is not part of this version"
+                                               : "the service is not there");
         return;
     }
     if (part != NULL && !view_is(status_of(part), "healthy")) {
@@ -427,6 +440,8 @@ typedef struct {
     const char *carries;
 } link_row_t;
 
+static const char NOT_HERE[] = "not_in_this_version";
+
 static const link_row_t links[] = {
     {PART_CORE, PART_BUCKET, "events"},
     {PART_BUCKET, PART_CORE, "contexts"},
@@ -440,14 +455,29 @@ static const link_row_t links[] = {
 };
 
 static void
+pack_link(const bridge_health_t *self, const link_row_t *link, pack_t *out)
+{
+    const part_t *from = &self->parts[link->from];
+    const part_t *to = &self->parts[link->to];
+    bool active = is_fresh(from) && is_fresh(to);
+    bool not_here = is_not_here(from) || is_not_here(to);
+    pack_map(out, 4);
+    pack_pair_text(out, "from", rows[link->from].name);
+    pack_pair_text(out, "to", rows[link->to].name);
+    pack_pair_text(out, "carries", link->carries);
+    pack_pair_text(out, "status", active ? "active" : not_here ? NOT_HERE : "down");
+}
+
+static void
 pack_service(const part_t *part, pack_t *out)
 {
     uint64_t lag = 0;
     bool fresh = is_fresh(part);
     pack_text(out, rows[part->id].name);
     pack_map(out, 3);
-    pack_pair_str(out, "status", status_of(part));
-    pack_pair_text(out, "state", fresh ? "up" : "absent");
+    bool not_here = is_not_here(part);
+    pack_pair_str(out, "status", not_here ? VIEW_LITERAL("inactive") : status_of(part));
+    pack_pair_text(out, "state", not_here ? NOT_HERE : fresh ? "up" : "absent");
     if (fresh && number_of(part, "lag", &lag)) {
         pack_pair_uint(out, "lag", lag);
     } else {
@@ -460,10 +490,14 @@ bridge_health_status(bridge_request_t *request)
 {
     const bridge_health_t *self = request->bridge->health;
     unsigned up = 0;
+    unsigned well = 0;
+    unsigned expected = 0;
     for (unsigned i = 0; i < PART_BROKER; i++) {
         up += is_fresh(&self->parts[i]) ? 1 : 0;
+        well += view_is(status_of(&self->parts[i]), "healthy") ? 1 : 0;
+        expected += is_not_here(&self->parts[i]) ? 0 : 1;
     }
-    const char *status = up == PART_BROKER ? "healthy" : up > 0 ? "degraded" : "unhealthy";
+    const char *status = well == expected ? "healthy" : up > 0 ? "degraded" : "unhealthy";
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 4);
     pack_pair_text(body, "status", status);
@@ -476,12 +510,7 @@ bridge_health_status(bridge_request_t *request)
     pack_text(body, "links");
     pack_array(body, sizeof(links) / sizeof(links[0]));
     for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
-        bool active = is_fresh(&self->parts[links[i].from]) && is_fresh(&self->parts[links[i].to]);
-        pack_map(body, 4);
-        pack_pair_text(body, "from", rows[links[i].from].name);
-        pack_pair_text(body, "to", rows[links[i].to].name);
-        pack_pair_text(body, "carries", links[i].carries);
-        pack_pair_text(body, "status", active ? "active" : "down");
+        pack_link(self, &links[i], body);
     }
     bridge_answer(request, MHD_HTTP_OK, pack_view(body));
 }

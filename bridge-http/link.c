@@ -112,6 +112,7 @@ bridge_link_refuse(bridge_link_t *self, bus_err_t err, int status, const char *w
     bridge_answer_pack_error(&frame, &error, body);
     BUS_AUTO(text_destroy) text_t *json = text_new();
     transcode_to_json(pack_view(body), 0, json);
+    text_add(json, VIEW_LITERAL("\n"));
     unsigned code = (unsigned) (status != 0 ? status : error_http(err));
     BUS_AUTO(text_destroy) text_t *text = text_new();
     text_add_format(text,

@@ -1,9 +1,12 @@
 // openapi.c - routes and schemas as OpenAPI.
 #include "openapi.h"
 #include "proto/transcode.h"
+#include "shapes.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static void
 pack_type(schema_type_t type, pack_t *out)
@@ -109,12 +112,145 @@ pack_parameters(const bridge_route_t *route, pack_t *out)
     }
 }
 
-static void
-pack_response(pack_t *out, const char *status, const char *description)
+// What the main operations answer, by its field and type; the rest is said in docs/contract.md.
+typedef struct {
+    const char *operation;
+    const char *field;
+    schema_type_t type;
+} answer_row_t;
+
+static const answer_row_t answer_rows[] = {
+    {"health", "status", SCHEMA_STR},
+    {"health", "service", SCHEMA_STR},
+    {"health", "version", SCHEMA_STR},
+    {"health", "uptime_seconds", SCHEMA_REAL},
+    {"health", "broker", SCHEMA_MAP},
+    {"status", "status", SCHEMA_STR},
+    {"status", "broker", SCHEMA_MAP},
+    {"status", "services", SCHEMA_MAP},
+    {"status", "links", SCHEMA_ARRAY},
+    {"write_event", "success", SCHEMA_BOOL},
+    {"write_event", "message", SCHEMA_STR},
+    {"write_event", "event_id", SCHEMA_STR},
+    {"write_event", "seq", SCHEMA_INT},
+    {"workflow_write_event", "success", SCHEMA_BOOL},
+    {"workflow_write_event", "message", SCHEMA_STR},
+    {"workflow_write_event", "event_id", SCHEMA_STR},
+    {"workflow_write_event", "seq", SCHEMA_INT},
+    {"events", "events", SCHEMA_ARRAY},
+    {"events", "count", SCHEMA_INT},
+    {"events", "showing", SCHEMA_INT},
+    {"events", "next", SCHEMA_INT},
+    {"bus_publish", "status", SCHEMA_STR},
+    {"bus_publish", "topic", SCHEMA_STR},
+    {"bus_publish", "id", SCHEMA_STR},
+    {"bus_publish", "seq", SCHEMA_INT},
+    {"bus_publish", "at", SCHEMA_STR},
+    {"bus_publish", "trace_id", SCHEMA_STR},
+    {"bus_events", "events", SCHEMA_ARRAY},
+    {"bus_events", "count", SCHEMA_INT},
+    {"bus_events", "next", SCHEMA_INT},
+    {"bus_events", "first", SCHEMA_INT},
+    {"bus_events", "head", SCHEMA_INT},
+};
+
+// An error in the port's shape; Karma's `error` is an object, elsewhere it is the code again.
+static const answer_row_t error_rows[] = {
+    {"common", "status", SCHEMA_STR},
+    {"common", "error_code", SCHEMA_STR},
+    {"common", "message", SCHEMA_STR},
+    {"common", "error", SCHEMA_STR},
+    {"common", "detail", SCHEMA_STR},
+    {"common", "trace_id", SCHEMA_STR},
+    {"karma", "status", SCHEMA_STR},
+    {"karma", "error_code", SCHEMA_STR},
+    {"karma", "error", SCHEMA_MAP},
+    {"karma", "path", SCHEMA_STR},
+    {"karma", "timestamp", SCHEMA_STR},
+    {"karma", "trace_id", SCHEMA_STR},
+};
+
+// The rows of `name` as an object that has all of them. Nothing, and false, where it has none.
+static bool
+pack_answer_schema(const answer_row_t *rows, size_t count, const char *name, pack_t *out)
 {
-    pack_text(out, status);
+    uint32_t fields = 0;
+    for (size_t i = 0; i < count; i++) {
+        fields += strcmp(rows[i].operation, name) == 0 ? 1 : 0;
+    }
+    if (fields == 0) {
+        return false;
+    }
+    pack_map(out, 3);
+    pack_pair_text(out, "type", "object");
+    pack_text(out, "properties");
+    pack_map(out, fields);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].operation, name) == 0) {
+            pack_text(out, rows[i].field);
+            pack_map(out, 1);
+            pack_type(rows[i].type, out);
+        }
+    }
+    pack_text(out, "required");
+    pack_array(out, fields);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].operation, name) == 0) {
+            pack_text(out, rows[i].field);
+        }
+    }
+    return true;
+}
+
+static void
+pack_success(const bridge_route_t *route, pack_t *out)
+{
+    BUS_AUTO(pack_destroy) pack_t *schema = pack_new();
+    bool has = pack_answer_schema(answer_rows, COUNT(answer_rows), route->operation, schema);
+    pack_text(out, "200");
+    pack_map(out, has ? 2 : 1);
+    pack_pair_text(out, "description", "what was asked for");
+    if (has) {
+        pack_text(out, "content");
+        pack_map(out, 1);
+        pack_text(out, "application/json");
+        pack_map(out, 1);
+        pack_pair_raw(out, "schema", pack_view(schema));
+    }
+}
+
+static void
+pack_failure(pack_t *out)
+{
+    pack_text(out, "default");
+    pack_map(out, 2);
+    pack_pair_text(out, "description", "an error: status, error_code, message, trace_id, details");
+    pack_text(out, "content");
     pack_map(out, 1);
-    pack_pair_text(out, "description", description);
+    pack_text(out, "application/json");
+    pack_map(out, 1);
+    pack_text(out, "schema");
+    pack_map(out, 1);
+    pack_pair_text(out, "$ref", "#/components/schemas/error");
+}
+
+static void
+pack_components(bridge_port_id_t port, pack_t *out)
+{
+    const char *shape = port == BRIDGE_KARMA ? "karma" : "common";
+    pack_text(out, "components");
+    pack_map(out, 2);
+    pack_text(out, "schemas");
+    pack_map(out, 1);
+    pack_text(out, "error");
+    bool has = pack_answer_schema(error_rows, COUNT(error_rows), shape, out);
+    assert(has);
+    pack_text(out, "securitySchemes");
+    pack_map(out, 1);
+    pack_text(out, "owner");
+    pack_map(out, 2);
+    pack_pair_text(out, "type", "http");
+    pack_pair_text(out, "scheme", "bearer");
 }
 
 static void
@@ -149,8 +285,8 @@ pack_operation(const bridge_route_t *route, pack_t *out)
     }
     pack_text(out, "responses");
     pack_map(out, 2);
-    pack_response(out, "200", "what was asked for");
-    pack_response(out, "default", "an error: status, error_code, message, trace_id, details");
+    pack_success(route, out);
+    pack_failure(out);
     pack_count(out, map, count);
 }
 
@@ -208,16 +344,10 @@ bridge_openapi_make(bridge_port_id_t port)
     pack_pair_text(document, "version", BHIV_VERSION);
     pack_text(document, "paths");
     pack_paths(port, document);
-    pack_text(document, "components");
-    pack_map(document, 1);
-    pack_text(document, "securitySchemes");
-    pack_map(document, 1);
-    pack_text(document, "owner");
-    pack_map(document, 2);
-    pack_pair_text(document, "type", "http");
-    pack_pair_text(document, "scheme", "bearer");
+    pack_components(port, document);
     BUS_AUTO(text_destroy) text_t *json = text_new();
     transcode_to_json(pack_view(document), 0, json);
+    text_add(json, VIEW_LITERAL("\n"));
     char *copy = strdup(text_view(json).data);
     assert(copy != NULL);
     return copy;
@@ -235,6 +365,93 @@ access_text(bridge_access_t access)
         return "test helpers on";
     }
     return "";
+}
+
+static const char *
+type_text(schema_type_t type)
+{
+    switch (type) {
+    case SCHEMA_STR:
+        return "text";
+    case SCHEMA_INT:
+        return "integer";
+    case SCHEMA_REAL:
+        return "number";
+    case SCHEMA_BOOL:
+        return "true or false";
+    case SCHEMA_MAP:
+        return "object";
+    case SCHEMA_ARRAY:
+        return "array";
+    case SCHEMA_TEXTMAP:
+        return "text or object";
+    case SCHEMA_ANY:
+        return "any value";
+    }
+    return "";
+}
+
+static void
+write_limits(const schema_field_t *field, text_t *out)
+{
+    bool is_number = field->type == SCHEMA_INT || field->type == SCHEMA_REAL;
+    if (is_number && field->max == INT64_MAX) {
+        text_add_format(out, "%lld or more", (long long) field->min);
+    } else if (is_number && (field->min != 0 || field->max != 0)) {
+        text_add_format(out, "%lld to %lld", (long long) field->min, (long long) field->max);
+    } else if (!is_number && field->min > 0 && field->max > 0) {
+        text_add_format(out, "%lld to %lld bytes", (long long) field->min, (long long) field->max);
+    } else if (!is_number && field->max > 0) {
+        text_add_format(out, "up to %lld bytes", (long long) field->max);
+    }
+}
+
+// `within`: NULL for parameters; for a body's fields what stands before their names.
+static void
+write_fields(const bridge_route_t *route, const schema_t *schema, const char *within, text_t *out)
+{
+    bool is_body = within != NULL;
+    for (size_t i = 0; schema != NULL && i < schema->field_count; i++) {
+        const schema_field_t *field = &schema->fields[i];
+        bool in_path = !is_body && is_in_path(route, field->name);
+        text_add_format(out,
+                        "| `%s%s` | %s | %s | %s | ",
+                        is_body ? within : "",
+                        field->name,
+                        is_body   ? "body"
+                        : in_path ? "path"
+                                  : "query",
+                        type_text(field->type),
+                        in_path || field->required ? "required" : "optional");
+        write_limits(field, out);
+        text_add_format(out, " | %s |\n", field->meaning);
+    }
+}
+
+// The parameters and body fields of every route that takes any, each route once.
+static void
+write_requests(text_t *out)
+{
+    text_add_format(
+        out,
+        "\n## What each takes\n\nA body's other fields are ignored; a query parameter that is not "
+        "listed is 422.\n");
+    for (size_t i = 0; i < bridge_route_count; i++) {
+        const bridge_route_t *route = &bridge_routes[i];
+        if (route->query == NULL && route->body == NULL) {
+            continue;
+        }
+        text_add_format(out,
+                        "\n### %s %s\n\n| Name | In | Type | Need | Limits | What |\n"
+                        "|---|---|---|---|---|---|\n",
+                        bridge_route_method_text(route->method),
+                        route->path);
+        write_fields(route, route->query, NULL, out);
+        write_fields(route, route->body, "", out);
+        if (route->body == &BRIDGE_SHAPE_write_event) {
+            write_fields(route, &BRIDGE_SHAPE_event_data, "event_data.", out);
+        }
+    }
 }
 
 void
@@ -261,4 +478,5 @@ bridge_openapi_document(text_t *out)
             }
         }
     }
+    write_requests(out);
 }

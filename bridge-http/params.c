@@ -15,6 +15,10 @@
 
 enum { TOKEN_SIZE_MAX = 256, NUMBER_SIZE_MAX = 24 };
 
+#define OWNER_WANTED                                                                               \
+    "this is the owner's to do: send `Authorization: Bearer` with the text of owner.token, a "     \
+    "file in the system's folder"
+
 // --- Parameters ---------------------------------------------------------------------------------
 
 typedef enum { PARAM_ABSENT, PARAM_FOUND, PARAM_TWICE } found_t;
@@ -115,6 +119,34 @@ pack_params(const bridge_request_t *self, pack_t *out, schema_problems_t *proble
     return count;
 }
 
+static bool
+is_known(const bridge_request_t *self, bus_view_t name)
+{
+    for (size_t i = 0; i < self->route->query->field_count; i++) {
+        if (view_is(name, self->route->query->fields[i].name)) {
+            return true;
+        }
+    }
+    return view_is(name, "requester_id"); // who asks may be said everywhere
+}
+
+// The first parameter of the query that the row does not have: a misspelt one would else be taken
+// for one that was not given. False: there is none.
+static bool
+find_unknown(const bridge_request_t *self, text_t *ret_name)
+{
+    bus_view_t query = self->path.query;
+    bus_view_t name;
+    bus_view_t value;
+    while (bridge_path_next_pair(&query, &name, &value)) {
+        if (name.size > 0 && !is_known(self, name)) {
+            text_add(ret_name, view_from(name.data, name.size < 64 ? name.size : 64));
+            return true;
+        }
+    }
+    return false;
+}
+
 bool
 bridge_params_decode(bridge_request_t *self,
                      const schema_t *schema,
@@ -128,7 +160,7 @@ bridge_params_decode(bridge_request_t *self,
         schema_decode(schema, body, ret_struct != NULL ? ret_struct : scratch, &problems);
     free(scratch);
     if (err != BUS_OK) {
-        bridge_answer_problems(self, &problems);
+        bridge_answer_problems(self, schema, &problems);
     }
     return err == BUS_OK;
 }
@@ -141,8 +173,12 @@ bridge_params_read(bridge_request_t *self, pack_t *out, void *ret_struct)
     size_t place = pack_view(out).size;
     size_t map = pack_map_begin(out);
     pack_count(out, map, pack_params(self, out, &problems));
+    BUS_AUTO(text_destroy) text_t *unknown = text_new();
+    if (find_unknown(self, unknown)) {
+        note_problem(&problems, text_view(unknown).data, "is no parameter of this endpoint");
+    }
     if (problems.count > 0) {
-        bridge_answer_problems(self, &problems);
+        bridge_answer_problems(self, self->route->query, &problems);
         return false;
     }
     bus_view_t whole = pack_view(out);
@@ -182,7 +218,7 @@ is_owner(bridge_request_t *self)
     bus_view_t scheme = VIEW_LITERAL("Bearer ");
     if (!view_starts(header, scheme) || header.size == scheme.size) {
         bridge_answer_header(self, "WWW-Authenticate", "Bearer realm=\"bhiv\"");
-        bridge_answer_refuse(self, BUS_UNAUTHENTICATED, "this needs the owner's credential");
+        bridge_answer_refuse(self, BUS_UNAUTHENTICATED, OWNER_WANTED);
         return false;
     }
     bus_view_t given = view_from(header.data + scheme.size, header.size - scheme.size);

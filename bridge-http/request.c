@@ -5,6 +5,7 @@
 #include "ask.h"
 #include "guard.h"
 #include "link.h"
+#include "origin.h"
 #include "params.h"
 #include "proto/limits.h"
 #include "proto/transcode.h"
@@ -93,9 +94,35 @@ refuse_at_door(bridge_request_t *self, const bridge_guard_verdict_t *verdict)
         err = BUS_HEADERS_TOO_LARGE;
     } else if (verdict->status == MHD_HTTP_SERVICE_UNAVAILABLE) {
         err = BUS_BUSY;
+    } else if (verdict->status == MHD_HTTP_FORBIDDEN) {
+        err = BUS_FORBIDDEN;
     }
     self->state = BRIDGE_REQUEST_REFUSED;
     bridge_link_refuse(self->link, err, verdict->status, verdict->why);
+}
+
+bool
+bridge_request_is_trusted(const bridge_request_t *self)
+{
+    return bridge_origin_is_trusted(bridge_request_header(self, "Origin"),
+                                    bridge_request_header(self, "Host"),
+                                    self->bridge->options->allow_anonymous);
+}
+
+// Web pages from elsewhere may not say anything here. Not audited: any page could fill the journal.
+static void
+refuse_strange_pages(bridge_request_t *self)
+{
+    bool reads = strcmp(self->method, "GET") == 0 || strcmp(self->method, "HEAD") == 0;
+    bridge_guard_verdict_t verdict = {.status = MHD_HTTP_FORBIDDEN};
+    if (!self->bridge->options->allow_anonymous &&
+        !bridge_origin_is_local(bridge_request_header(self, "Host"))) {
+        verdict.why = "Host is not this machine: use localhost, 127.0.0.1 or [::1]";
+        refuse_at_door(self, &verdict);
+    } else if (!reads && !bridge_request_is_trusted(self)) {
+        verdict.why = "Origin is a web page from elsewhere, which may not write here";
+        refuse_at_door(self, &verdict);
+    }
 }
 
 // The head is here. `method` and `version` point into it.
@@ -113,7 +140,9 @@ guard(bridge_request_t *self, const char *method, const char *version)
     bridge_guard_verdict_t verdict = bridge_guard_check(&head);
     if (!verdict.ok) {
         refuse_at_door(self, &verdict);
+        return;
     }
+    refuse_strange_pages(self);
 }
 
 static void

@@ -95,6 +95,9 @@ bool bridge_request_hold(bridge_request_t *self, size_t size);
 // A header of the request, or an absent view. Valid as long as the request.
 bus_view_t bridge_request_header(const bridge_request_t *self, const char *name);
 
+// Whether it was made by no web page, or by one that may read and write here (origin.h).
+bool bridge_request_is_trusted(const bridge_request_t *self);
+
 // The trace that it belongs to, chosen when first asked for: once the body is read, or without it
 // where it is refused before.
 const char *bridge_request_trace(bridge_request_t *self);

@@ -113,13 +113,14 @@ bridge_server_listen(bridge_port_t *port, uint64_t port_number)
     }
     int fd = open_socket(&address, size);
     if (fd < 0) {
+        int cause = errno;
         fprintf(stderr,
                 "bhiv bridge: cannot listen on %s port %lu (%s): %s\n",
                 bind_text,
                 (unsigned long) port_number,
                 bridge_server_port_name(port->id),
-                strerror(errno));
-        return EX_UNAVAILABLE;
+                strerror(cause));
+        return cause == EADDRINUSE ? EX_TEMPFAIL : EX_UNAVAILABLE;
     }
     port->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
                                     (uint16_t) port_number,

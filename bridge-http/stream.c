@@ -110,6 +110,10 @@ on_page(void *arg, const client_page_t *page)
         jump(self, "trimmed", 0);
     } else if (page->err == BUS_AHEAD && bridge_hub_head(self->base.hub, &head)) {
         jump(self, "ahead", head + 1);
+    } else if (page->err == BUS_CORRUPT && page->damaged >= self->from) {
+        bridge_event_damaged(page->damaged, self->queue);
+        added(self);
+        self->from = page->damaged + 1;
     } else {
         return; // the sweep asks again
     }

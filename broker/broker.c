@@ -120,7 +120,7 @@ run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, 
     bus_err_t err = router_new(&router_options, &router, &problem);
     if (err != BUS_OK) {
         log_error("not_bound", "address=%s why=\"%s\"", problem.where, problem.why);
-        return err == BUS_CONFLICT ? EX_UNAVAILABLE : EX_IOERR;
+        return err == BUS_CONFLICT ? EX_TEMPFAIL : EX_IOERR;
     }
     loop_on_stop(loop, on_stop, router);
     loop_on_signal(loop, on_signal, NULL);

@@ -15,5 +15,5 @@ typedef struct {
 } broker_options_t;
 
 // Runs the broker until SIGTERM or SIGINT. Prints `ready <ingress endpoint>` when peers can
-// connect. Returns the process's exit status: 0; 69 address in use; 74 I/O; 75 journal locked.
+// connect. Returns the process's exit status: 0; 74 I/O; 75 address in use or journal locked.
 int broker_run(const broker_options_t *options);

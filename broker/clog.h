@@ -23,5 +23,7 @@ void clog_destroy(clog_t **self_p);
 // CLOG_STALLED_MS of looks, or, `is_pressing`, full for CLOG_FULL_MS. Looks that are far apart
 // begin anew: nobody is judged by a time in which nobody looked.
 bool clog_look(clog_t *self, int fd, bool is_pressing, uint64_t now_ms);
+// No more looks at it for now: its queue gets the size back that it came with.
+void clog_rest(clog_t *self, int fd);
 // The descriptor is another's from now on.
 void clog_forget(clog_t *self, int fd);

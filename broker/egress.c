@@ -329,6 +329,16 @@ egress_look(egress_t *self)
     }
 }
 
+void
+egress_look_away(egress_t *self)
+{
+    for (int fd = 0; fd < FDS_MAX; fd++) {
+        if (self->subscribed[fd] > 0) {
+            clog_rest(self->clog, fd);
+        }
+    }
+}
+
 // --- Messages out -------------------------------------------------------------------------------
 
 static void

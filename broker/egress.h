@@ -44,6 +44,8 @@ bool egress_is_strained(const egress_t *self);
 // Looks at every connection, and cuts those that do not read. After gate_read, so that no
 // descriptor is another's already.
 void egress_look(egress_t *self);
+// Enough of looking.
+void egress_look_away(egress_t *self);
 // Whether a message of `size` bytes would be sent now. Who is told that it would not is refused, or
 // loses it: that is counted.
 bool egress_has_room(egress_t *self, size_t size);

@@ -14,9 +14,12 @@
 
 enum {
     GATE_CONNECTIONS_MAX = 32768, // three a peer, for PEERS_MAX of them, and more
-    GATE_HWM = 16384, // messages queued to a peer: at 1 KiB each some 20 MiB for one that stopped
-    // Messages read ahead from a peer, which waits meanwhile: they may be of 4 MiB each.
-    GATE_IN_HWM = 1024,
+    GATE_HWM = 16384, // messages queued to a peer, see held.h for their bytes: at 1 KiB each some
+                      // 20 MiB for one that stopped
+    // Messages read ahead from a peer, which waits meanwhile. They may be of 4 MiB each, and libzmq
+    // has no bound in bytes: a connection that sends nothing else, of msgpack that is slow to
+    // check, is read ahead by 1 GiB. Fewer cost throughput of small ones.
+    GATE_IN_HWM = 256,
     GATE_FRAME_SIZE_MAX = 4 * 1024 * 1024 + 8192, // INBOX_BODY_SIZE_MAX and room to say it is over
     GATE_SUBSCRIPTION_SIZE_MAX = 1024,            // TOPIC_SIZE_MAX, and a handshake's metadata
 };

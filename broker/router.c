@@ -81,12 +81,13 @@ on_look(void *arg)
 {
     router_t *self = arg;
     self->is_looking = held_bytes(egress_held(self->egress)) > HELD_SOFT / 2;
+    gate_read(self->gate); // so that no descriptor is another's already
     if (!self->is_looking) {
+        egress_look_away(self->egress);
         (void) malloc_trim(0); // what was let go in small pieces
         return;
     }
     if (egress_is_strained(self->egress)) {
-        gate_read(self->gate); // so that no descriptor is another's already
         egress_look(self->egress);
     }
     loop_add_timer(self->options.loop, CLOG_LOOK_MS, 1, on_look, self);

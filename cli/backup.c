@@ -4,6 +4,7 @@
 // The services' stores are copied first and the journal last. So no service's cursor in a backup is
 // ahead of the journal beside it: after a restore each service reads what its copy does not know
 // yet, exactly as after a crash. manifest.json is written last: a folder without it is no backup.
+#include "progress.h"
 #include "stores.h"
 
 #include "proto/text.h"
@@ -74,11 +75,15 @@ copy_store(const cli_dir_t *from,
     if (status != CLI_DONE) {
         return status;
     }
+    cli_progress_show("copying", name);
     bus_err_t err = store_copy(source, target);
+    cli_progress_clear();
     if (err != BUS_OK) {
         return failed("copy", source, err);
     }
+    cli_progress_show("verifying the copy of", name);
     err = cli_stores_check(target, ret_report);
+    cli_progress_clear();
     return err == BUS_OK ? CLI_DONE : failed("verify", target, err);
 }
 

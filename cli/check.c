@@ -1,5 +1,6 @@
 // check.c - `bhiv check`: reads every record of every store and compares it with its checksum.
 #include "output.h"
+#include "progress.h"
 #include "stores.h"
 
 #include "proto/transcode.h"
@@ -100,7 +101,9 @@ check_all(const cli_dir_t *dir, const cli_stores_t *stores, cli_output_t *out)
             break;
         }
         cli_stores_report_t report;
+        cli_progress_show("checking", name);
         bus_err_t err = cli_stores_check(path, &report);
+        cli_progress_clear();
         status = graver(status, err);
         if (out->format == CLI_FORMAT_LINE) {
             add_row(&table, name, err, &report);
@@ -139,6 +142,12 @@ run(int argc, char **argv)
         return status;
     }
     status = check_all(&dir, &stores, &out);
+    if (status == CLI_TRY_AGAIN) {
+        status = cli_fail(status,
+                          "%s is in use: stop it first, or check a backup (bhiv backup DEST, "
+                          "bhiv check --dir DEST)",
+                          dir.path);
+    }
     cli_output_clear(&out);
     return status;
 }

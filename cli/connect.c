@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int
@@ -124,7 +125,8 @@ on_silence(void *arg)
 {
     run_t *self = arg;
     int status = cli_fail(CLI_NO_ANSWER,
-                          "no broker answers at %s and %s",
+                          "no broker answers at %s and %s (start one: bhiv up; another folder: "
+                          "--dir or BHIV_DIR)",
                           self->connect.bus.ingress,
                           self->connect.bus.egress);
     cli_connect_end(&self->connect, status);
@@ -138,6 +140,24 @@ cli_connect_end(cli_connect_t *connect, int status)
         self->ended = true;
         connect->status = status;
         loop_stop(connect->loop);
+    }
+}
+
+static void
+on_reader_gone(void *arg)
+{
+    run_t *self = arg;
+    loop_remove_fd(self->connect.loop, STDOUT_FILENO);
+    cli_connect_end(&self->connect, CLI_DONE);
+}
+
+void
+cli_connect_watch_reader(cli_connect_t *connect)
+{
+    struct stat out;
+    // Of a file or a terminal nobody goes away.
+    if (fstat(STDOUT_FILENO, &out) == 0 && (S_ISFIFO(out.st_mode) || S_ISSOCK(out.st_mode))) {
+        loop_add_fd(connect->loop, STDOUT_FILENO, 0, on_reader_gone, connect);
     }
 }
 

@@ -71,6 +71,10 @@ BUS_CHECK int cli_connect_run(const cli_connect_options_t *options);
 // Ends the run; the first status stays.
 void cli_connect_end(cli_connect_t *self, int status);
 
+// Ends the run, quietly, when whoever reads our standard output has gone: for a tool that may have
+// nothing to say for hours. Once, after `ready` was called.
+void cli_connect_watch_reader(cli_connect_t *self);
+
 // --- Asking once -------------------------------------------------------------------------------
 
 typedef struct {

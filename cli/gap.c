@@ -2,6 +2,7 @@
 #include "gap.h"
 
 #include "proto/topic.h"
+#include "runtime/clock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,13 @@
 void
 cli_gap_start(cli_gap_t *self, client_t *client, const char *const *patterns, size_t pattern_count)
 {
-    *self = (cli_gap_t){.client = client, .patterns = patterns, .pattern_count = pattern_count};
+    *self = (cli_gap_t){
+        .client = client,
+        .patterns = patterns,
+        .pattern_count = pattern_count,
+        .head = client_head(client),
+        .started_ms = clock_boot_ms(),
+    };
 }
 
 void
@@ -121,8 +128,13 @@ cli_gap_heard(cli_gap_t *self, const client_heard_t *message)
     }
     uint64_t before = self->heard[family];
     uint64_t prev = message->header.prev;
+    bool is_first = before == 0;
     self->heard[family] = message->header.seq;
-    if (before == 0 || prev <= before) {
+    if (is_first && clock_boot_ms() - self->started_ms < CLI_GAP_SETTLE_MS) {
+        return; // what went by before we could hear was never ours
+    }
+    before = is_first ? self->head : before;
+    if (prev <= before) {
         return;
     }
     suspect(self, (cli_gap_interval_t){.first = before + 1, .last = prev, .family = family});

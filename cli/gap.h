@@ -8,6 +8,7 @@
 #include "reader.h"
 
 enum {
+    CLI_GAP_SETTLE_MS = 200,    // for a subscription to reach the broker; until then all is deaf
     CLI_GAP_FAMILIES_MAX = 64,  // first tokens of journaled topics
     CLI_GAP_INTERVALS_MAX = 256 // suspected and not looked into yet; then neighbours are merged
 };
@@ -21,6 +22,8 @@ typedef struct {
     client_t *client;
     const char *const *patterns;
     size_t pattern_count;
+    uint64_t head;       // of the journal when it began: what came before it is no loss
+    uint64_t started_ms; // boot clock
     uint64_t heard[CLI_GAP_FAMILIES_MAX];                // last seq heard by family; 0: none yet
     cli_gap_interval_t intervals[CLI_GAP_INTERVALS_MAX]; // suspected
     size_t count;
@@ -33,6 +36,7 @@ typedef struct {
     bool is_reading;
 } cli_gap_t;
 
+// After the first welcome, and before the subscriptions.
 void
 cli_gap_start(cli_gap_t *self, client_t *client, const char *const *patterns, size_t pattern_count);
 // A journaled message was heard.

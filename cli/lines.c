@@ -23,6 +23,17 @@ cli_lines_clear(cli_lines_t *self)
     self->bytes = NULL;
 }
 
+bool
+cli_lines_is_blank(bus_view_t line)
+{
+    for (size_t i = 0; i < line.size; ++i) {
+        if (strchr(" \t\r", line.data[i]) == NULL || line.data[i] == '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void
 make_room(cli_lines_t *self)
 {

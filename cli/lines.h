@@ -24,6 +24,8 @@ typedef enum {
 } cli_lines_result_t;
 
 void cli_lines_init(cli_lines_t *self, int fd, size_t line_max);
+// Whether it has nothing but spaces, tabs and a carriage return.
+bool cli_lines_is_blank(bus_view_t line);
 void cli_lines_clear(cli_lines_t *self);
 // The next line without its newline, valid until the next call; a last one needs no newline.
 BUS_CHECK cli_lines_result_t cli_lines_next(cli_lines_t *self, bus_view_t *ret_line);

@@ -6,6 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+    WORD_MAX = 16, // longer words are not compared with commands
+    SLIPS_MAX = 2  // letters that a mistyped command may be off
+};
+
 // In the order of `bhiv --help`.
 const cli_command_t *const cli_commands[] = {
     &cli_up,      &cli_part_broker, &cli_part_bucket, &cli_part_karma, &cli_part_bridge,
@@ -35,6 +40,59 @@ find_command(const char *name)
     return NULL;
 }
 
+static size_t
+least(size_t a, size_t b, size_t c)
+{
+    size_t less = a < b ? a : b;
+    return less < c ? less : c;
+}
+
+// How many letters to change, add or leave out make `b` of `a`; WORD_MAX where either is longer.
+static size_t
+distance(const char *a, const char *b)
+{
+    size_t a_size = strlen(a);
+    size_t b_size = strlen(b);
+    if (a_size >= WORD_MAX || b_size >= WORD_MAX) {
+        return WORD_MAX;
+    }
+    size_t row[WORD_MAX];
+    for (size_t j = 0; j <= b_size; ++j) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a_size; ++i) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_size; ++j) {
+            size_t above = row[j];
+            row[j] = least(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[b_size];
+}
+
+// Says so, with the nearest that there is.
+static int
+no_command(const char *word)
+{
+    const char *nearest = NULL;
+    size_t best = SLIPS_MAX + 1;
+    for (size_t i = 0; i < cli_command_count; ++i) {
+        size_t slips = distance(word, cli_commands[i]->name);
+        bool is_likely = cli_commands[i]->name[0] == word[0]; // the first letter is seldom wrong
+        bool is_nearer = slips < best || (slips == best && nearest != NULL && is_likely);
+        if (cli_commands[i]->group != CLI_GROUP_HIDDEN && is_nearer) {
+            best = slips;
+            nearest = cli_commands[i]->name;
+        }
+    }
+    if (nearest == NULL) {
+        return cli_fail(CLI_USAGE, "no command `%s`; see bhiv --help", word);
+    }
+    return cli_fail(CLI_USAGE, "no command `%s`: did you mean %s? see bhiv --help", word, nearest);
+}
+
 static void
 print_help(FILE *out)
 {
@@ -52,7 +110,8 @@ print_help(FILE *out)
     fputs("\nA first try, in three terminals:\n"
           "  bhiv up\n"
           "  bhiv sub 'core.event.>'\n"
-          "  bhiv pub core.event.note '{\"requester_id\":\"me\",\"text\":\"hello\"}' --ack\n"
+          "  bhiv pub core.event.note --ack \\\n"
+          "    '{\"requester_id\":\"bhiv_core\",\"event_type\":\"note\",\"text\":\"hello\"}'\n"
           "\n`bhiv COMMAND --help` says more. Every flag has a twin in the environment: --dir is\n"
           "BHIV_DIR. BHIV_LOG_LEVEL is error, warning, info or debug.\n"
           "\nExit status: 0 done, 1 a negative answer, 64 usage, 65 bad data, 66 not found,\n"
@@ -71,7 +130,7 @@ run_help(int argc, char **argv)
     }
     const cli_command_t *command = find_command(argv[1]);
     if (command == NULL) {
-        return cli_fail(CLI_USAGE, "no command `%s`; see bhiv --help", argv[1]);
+        return no_command(argv[1]);
     }
     char help[] = "--help";
     char *words[] = {argv[1], help, NULL};
@@ -94,7 +153,7 @@ run(int argc, char **argv)
     }
     const cli_command_t *command = find_command(word);
     if (command == NULL) {
-        return cli_fail(CLI_USAGE, "no command `%s`; see bhiv --help", word);
+        return no_command(word);
     }
     return command->run(argc - 1, argv + 1);
 }

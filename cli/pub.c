@@ -52,7 +52,7 @@ static const option_row_t rows[] = {
     {"count", 'n', OPTION_COUNT, "N", NULL, offsetof(flags_t, count), 1, 0,
      "publishes the argument N times, or N lines at most"},
     {"ack", 'a', OPTION_FLAG, NULL, NULL, offsetof(flags_t, ack), 0, 0,
-     "prints {\"seq\",\"at\",\"id\"} for each message"},
+     "prints {\"seq\",\"at\",\"id\"} for each message; \"kept\":false for a live one"},
     {"batch", 'b', OPTION_FLAG, NULL, NULL, offsetof(flags_t, batch), 0, 0,
      "sends batches: each durable as a whole or not at all"},
     {"batch-size", 0, OPTION_COUNT, "N", NULL, offsetof(flags_t, batch_size), 1, BATCH_COUNT_MAX,
@@ -69,8 +69,11 @@ static const option_table_t options = {
     .arguments = "TOPIC [JSON|-]",
     .help =
         "Publishes a message, or one for each line of standard input where JSON is - or absent. "
-        "Exit status 0 says that all of a journaled topic are durable.\v"
-        "  bhiv pub core.event.note '{\"requester_id\":\"me\",\"text\":\"hello\"}' --ack\n"
+        "Exit status 0, as an ack, says that all of a journaled topic are durable, not that their "
+        "service accepts them: refusals are counted by `bhiv req req.bucket.health`, `refused`. "
+        "What is live reaches who listens, and nobody keeps it.\v"
+        "  bhiv pub core.event.note --ack \\\n"
+        "    '{\"requester_id\":\"bhiv_core\",\"event_type\":\"note\",\"text\":\"hello\"}'\n"
         "  bhiv pub core.event.note --batch < events.jsonl\n"
         "  bhiv pub layer2.telemetry.cpu '{\"load\":0.7}'",
     .rows = rows,
@@ -168,10 +171,11 @@ print_acks(pub_t *self, const flight_t *flight, const client_answer_t *answer)
     uint64_t first = answer->first != 0 ? answer->first : answer->seq - (flight->count - 1);
     for (uint32_t i = 0; i < flight->count; ++i) {
         text_add_format(self->out.text,
-                        "{\"seq\":%llu,\"at\":%llu,\"id\":\"%s\"}\n",
+                        "{\"seq\":%llu,\"at\":%llu,\"id\":\"%s\"%s}\n",
                         (unsigned long long) (is_live ? 0 : first + i),
                         (unsigned long long) answer->at,
-                        flight->ids[i]);
+                        flight->ids[i],
+                        is_live ? ",\"kept\":false" : "");
     }
     cli_output_text(&self->out);
 }
@@ -362,17 +366,6 @@ listen_to_input(pub_t *self, bool wanted)
     }
 }
 
-static bool
-is_blank(bus_view_t line)
-{
-    for (size_t i = 0; i < line.size; ++i) {
-        if (strchr(" \t\r", line.data[i]) == NULL || line.data[i] == '\0') {
-            return false;
-        }
-    }
-    return true;
-}
-
 // Reads the next line into self->body. False: not now, or never (self->is_ended).
 static bool
 read_line(pub_t *self)
@@ -384,7 +377,7 @@ read_line(pub_t *self)
         snprintf(where, sizeof where, "line %llu", (unsigned long long) self->lines.number);
         switch (result) {
         case CLI_LINES_GOT:
-            if (is_blank(line)) {
+            if (cli_lines_is_blank(line)) {
                 continue;
             }
             pack_clear(self->body);
@@ -487,8 +480,12 @@ begin(void *arg, cli_connect_t *connect)
     pub_t *self = arg;
     self->connect = connect;
     self->started_ms = clock_boot_ms();
-    self->shows_progress = isatty(STDERR_FILENO) == 1 && isatty(STDIN_FILENO) != 1 &&
-                           !(self->flags.ack && isatty(STDOUT_FILENO) == 1);
+    bool is_seen = isatty(STDERR_FILENO) == 1;
+    if (self->class_ == TOPIC_LIVE && (self->flags.ack || is_seen)) {
+        fprintf(stderr, "bhiv: %s is live: nobody keeps it\n", self->topic);
+    }
+    self->shows_progress =
+        is_seen && isatty(STDIN_FILENO) != 1 && !(self->flags.ack && isatty(STDOUT_FILENO) == 1);
     if (self->shows_progress) {
         loop_add_timer(connect->loop, PROGRESS_MS, 0, show_progress, self);
     }

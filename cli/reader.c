@@ -1,6 +1,7 @@
 // reader.c - see reader.h.
 #include "reader.h"
 
+#include "broker/access.h"
 #include "proto/topic.h"
 
 #include <assert.h>
@@ -19,6 +20,13 @@ cli_reader_check(const char *const *patterns, size_t count)
         if (!topic_pattern_is_legal(view_from_text(patterns[i]))) {
             return cli_fail(CLI_BAD_DATA,
                             "`%s` is no pattern: tokens joined by dots, * for one, > for the rest",
+                            patterns[i]);
+        }
+        bus_view_t prefix = topic_pattern_prefix(view_from_text(patterns[i]));
+        if (access_hear(prefix) == ACCESS_REFUSED) {
+            return cli_fail(CLI_BAD_DATA,
+                            "`%s` is not for hearing: of the bus's own topics only $bus.peer., "
+                            "and no inbox but one's own",
                             patterns[i]);
         }
     }

@@ -26,7 +26,8 @@ typedef struct {
     uint64_t next;
 } cli_reader_t;
 
-// Whether every pattern is legal, and no more than there may be; else says so: CLI_BAD_DATA.
+// Whether every pattern is legal and one that the broker grants, and no more than there may be;
+// else says so: CLI_BAD_DATA.
 BUS_CHECK int cli_reader_check(const char *const *patterns, size_t count);
 // Whether `topic` fits one of the patterns.
 bool cli_reader_fits(const char *const *patterns, size_t count, bus_view_t topic);

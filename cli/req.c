@@ -7,6 +7,7 @@
 #include "proto/topic.h"
 
 #include <stddef.h>
+#include <string.h>
 
 typedef struct {
     cli_place_t place;
@@ -29,7 +30,8 @@ static const option_table_t options = {
     .program = "bhiv req",
     .arguments = "TOPIC [JSON|-]",
     .help = "Asks a service (req.<service>.<operation>) or gives it a command (a journaled topic "
-            "that a service owns), waits for the reply and prints its body as JSON. An error is "
+            "of `bhiv topics` that a service owns), waits for the reply and prints its body as "
+            "JSON. An error is "
             "printed the same way, and the exit status says which kind it was.\v"
             "Without JSON the body is {}; with - it is read from standard input.\n\n"
             "  bhiv req req.bucket.health\n"
@@ -63,22 +65,45 @@ take(void *arg, const client_answer_t *answer)
     return cli_output_flush(&self->out) ? cli_exit_of(answer->err) : CLI_IO;
 }
 
+// Whether the catalogue names it as what a service does when told to: not a family of topics.
+static bool
+is_command(bus_view_t topic)
+{
+    const topic_row_t *row = topic_find(topic);
+    return row != NULL && row->owner[0] != '\0' && view_equal(topic, view_from_text(row->prefix));
+}
+
 // What to wait for, or 0 where nobody would answer.
 static unsigned
 want_of(bus_view_t topic)
 {
-    const topic_row_t *row = topic_find(topic);
     switch (topic_class(topic)) {
     case TOPIC_REQUEST:
     case TOPIC_BUS:
         return CLIENT_WANT_REPLY;
     case TOPIC_JOURNALED:
-        return row != NULL && row->owner[0] != '\0' ? CLIENT_WANT_ACK | CLIENT_WANT_REPLY : 0;
+        return is_command(topic) ? CLIENT_WANT_ACK | CLIENT_WANT_REPLY : 0;
     case TOPIC_LIVE:
     case TOPIC_INBOX:
         return 0;
     }
     return 0;
+}
+
+// Says why there is nothing to wait for: before it is journaled, and not by a silence after it.
+static int
+no_reply(const char *topic)
+{
+    const topic_row_t *row = topic_find(view_from_text(topic));
+    bool is_owned = row != NULL && row->owner[0] != '\0';
+    if (is_owned && strcmp(row->prefix, "core.event.") != 0) {
+        return cli_fail(CLI_BAD_DATA,
+                        "%s knows no command %s (bhiv topics lists them); to publish it all the "
+                        "same: bhiv pub",
+                        row->owner,
+                        topic);
+    }
+    return cli_fail(CLI_BAD_DATA, "nobody replies to %s; to publish it: bhiv pub", topic);
 }
 
 static int
@@ -96,7 +121,7 @@ run(int argc, char **argv)
     }
     unsigned want = want_of(topic);
     if (want == 0) {
-        return cli_fail(CLI_USAGE, "nobody replies to %s; to publish it: bhiv pub", words[0]);
+        return no_reply(words[0]);
     }
     bus_view_t trace_id = view_from_text(flags.trace);
     if (trace_id.size > NAME_SIZE_MAX) {

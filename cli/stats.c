@@ -1,6 +1,7 @@
 // stats.c - `bhiv stats`: the broker's counters, once or every second with rates.
 #include "connect.h"
 #include "output.h"
+#include "summary.h"
 
 #include "proto/walk.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     uint64_t timeout_ms;
     const char *format;
     bool watch;
+    bool all;
     uint64_t interval_ms;
 } flags_t;
 
@@ -31,6 +33,8 @@ static const option_row_t rows[] = {
     CLI_FORMAT_ROW(flags_t, format),
     {"watch", 'w', OPTION_FLAG, NULL, NULL, offsetof(flags_t, watch), 0, 0,
      "again and again, with rates"},
+    {"all", 'a', OPTION_FLAG, NULL, NULL, offsetof(flags_t, all), 0, 0,
+     "every counter of the table, not the dozen that matter first"},
     {"interval", 'i', OPTION_MS, "TIME", "1s", offsetof(flags_t, interval_ms), 100, 3600000,
      "of --watch"},
 };
@@ -39,8 +43,10 @@ static const option_row_t rows[] = {
 static const option_table_t options = {
     .program = "bhiv stats",
     .arguments = "",
-    .help = "Prints the broker's counters: the journal's head and size, what came in and went out "
-            "by class, the lag of every consumer, what was refused, how long commits take.",
+    .help =
+        "Prints the broker's counters: the journal's head and size, what came in and went out "
+        "by class, the lag of every consumer, what was refused, how long commits take. A table has "
+        "the dozen that matter first, --all and JSON have all of them.",
     .rows = rows,
     .row_count = sizeof rows / sizeof rows[0],
 };
@@ -62,7 +68,9 @@ typedef struct {
     cli_connect_t *connect;
     cli_output_t out;
     figures_t now;
-    figures_t before; // only keys and counters are valid
+    figures_t before;      // only keys and counters are valid
+    cli_summary_t summary; // of the answer before
+    bool has_summary;
     bool is_clearing; // the screen, between samples
     bool is_asking;
     int status;
@@ -195,11 +203,18 @@ print_table(stats_t *self)
             add_rate(self, &table, i);
         }
     }
-    if (self->is_clearing) {
-        text_add(self->out.text, VIEW_LITERAL("\033[H\033[2J"));
-    }
     cli_table_print(&table, &self->out);
     cli_table_clear(&table);
+}
+
+static void
+print_summary(stats_t *self, bus_view_t body)
+{
+    cli_summary_t now = cli_summary_read(body);
+    const cli_summary_t *before = self->has_summary ? &self->summary : &now;
+    cli_summary_print(body, self->flags.watch ? before : NULL, &self->out);
+    self->summary = now;
+    self->has_summary = true;
 }
 
 static void
@@ -214,12 +229,17 @@ on_answer(void *arg, const client_answer_t *answer)
         cli_connect_end(self->connect, cli_connect_refused("$bus.stats", answer));
         return;
     }
-    if (self->out.format == CLI_FORMAT_LINE) {
+    if (self->is_clearing) {
+        text_add(self->out.text, VIEW_LITERAL("\033[H\033[2J"));
+    }
+    if (self->out.format == CLI_FORMAT_LINE && self->flags.all) {
         figures_t older = self->before;
         self->before = self->now;
         self->now = older;
         take_figures(&self->now, answer->body);
         print_table(self);
+    } else if (self->out.format == CLI_FORMAT_LINE) {
+        print_summary(self, answer->body);
     } else {
         cli_output_value(&self->out, answer->body);
     }
@@ -256,8 +276,9 @@ begin(void *arg, cli_connect_t *connect)
 {
     stats_t *self = arg;
     self->connect = connect;
-    self->is_clearing = self->flags.watch && self->out.color;
+    self->is_clearing = self->flags.watch && self->out.color && self->out.format == CLI_FORMAT_LINE;
     if (self->flags.watch) {
+        cli_connect_watch_reader(connect);
         loop_add_timer(connect->loop, (unsigned) self->flags.interval_ms, 0, ask, self);
     }
     ask(self);

@@ -173,6 +173,7 @@ begin(void *arg, cli_connect_t *connect)
 {
     sub_t *self = arg;
     self->connect = connect;
+    cli_connect_watch_reader(connect);
     cli_gap_start(&self->gap, connect->client, self->patterns, self->pattern_count);
     for (unsigned i = 0; i < self->pattern_count; ++i) {
         self->heard[i] = (heard_t){.sub = self, .index = i};

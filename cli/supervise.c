@@ -55,8 +55,9 @@ struct supervisor {
     pid_t pid;      // ours, by which a child sees whether it was orphaned at birth
     bool announced; // the ready line was printed
     bool stopping;
-    bool ignores_hangup; // started under nohup
-    int status;          // what to return
+    uint64_t stopping_ms; // boot clock
+    bool ignores_hangup;  // started under nohup
+    int status;           // what to return
     child_t children[CLI_SUPERVISE_CHILDREN_MAX];
 };
 
@@ -204,7 +205,13 @@ announce_if_all_ready(supervisor_t *self)
     self->announced = true;
     printf("%s\n", self->plan->ready);
     (void) fflush(stdout); // a closed stdout is no reason to stop serving
-    log_info("ready", "parts=%zu ms=%.0f", self->plan->count, clock_process_age_ms());
+    log_info("ready",
+             "parts=%zu ms=%llu",
+             self->plan->count,
+             (unsigned long long) (clock_boot_ms() - self->plan->started_ms));
+    if (self->plan->hints != NULL) {
+        fputs(self->plan->hints, stderr);
+    }
 }
 
 static void
@@ -305,6 +312,7 @@ static void
 stop(supervisor_t *self, int status)
 {
     self->stopping = true;
+    self->stopping_ms = clock_boot_ms();
     self->status = status;
     for (size_t i = 0; i < self->plan->count; ++i) {
         child_t *child = &self->children[i];
@@ -322,7 +330,11 @@ on_stop(void *arg, int number)
 {
     supervisor_t *self = arg;
     if (self->stopping) {
-        on_stop_late(self); // asked twice: at once
+        // A Ctrl-C that is passed on by a shell and a script comes twice: only a later one is
+        // meant.
+        if (clock_boot_ms() - self->stopping_ms >= CLI_SUPERVISE_REPEAT_MS) {
+            on_stop_late(self);
+        }
         return;
     }
     log_info("stopping", "signal=%d", number);

@@ -12,7 +12,8 @@ enum {
     CLI_SUPERVISE_BACKOFF_MIN_MS = 100,  // the first wait, doubled each time
     CLI_SUPERVISE_BACKOFF_MAX_MS = 5000, // the longest
     CLI_SUPERVISE_STEADY_MS = 1000,      // one that lived so long after ready starts at once again
-    CLI_SUPERVISE_STOP_MS = 5000         // from SIGTERM to SIGKILL
+    CLI_SUPERVISE_STOP_MS = 5000,        // from SIGTERM to SIGKILL
+    CLI_SUPERVISE_REPEAT_MS = 1000       // asked to stop again after so long: SIGKILL at once
 };
 
 typedef struct {
@@ -26,6 +27,8 @@ typedef struct {
     size_t count;        // 1 to CLI_SUPERVISE_CHILDREN_MAX
     const char *run_dir; // where <name>.pid goes
     const char *ready;   // the line for stdout once all are ready
+    const char *hints;   // text for stderr after it; NULL: none
+    uint64_t started_ms; // boot clock: since when the person waits
     int held_fd;         // inherited by every child: a lock that is held while any of them lives
 } cli_supervise_t;
 

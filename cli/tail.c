@@ -187,6 +187,9 @@ begin(void *arg, cli_connect_t *connect)
     tail_t *self = arg;
     self->connect = connect;
     self->head = client_head(connect->client);
+    if (self->flags.follow) {
+        cli_connect_watch_reader(connect);
+    }
     bool is_all = self->pattern_count == 0;
     if (is_all) {
         self->patterns[self->pattern_count++] = ">";

@@ -7,12 +7,14 @@
 // than find a port or a store still taken.
 #include "cli.h"
 #include "connect.h"
+#include "hints.h"
 #include "runtime/address.h"
 #include "runtime/clock.h"
 #include "runtime/id.h"
 #include "runtime/log.h"
 #include "supervise.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +33,7 @@ enum {
     TOKEN_DIGITS = 64,       // 32 random bytes as hex
     LEFTOVER_WAIT_MS = 5000, // for the parts of an earlier `bhiv up` to be gone
     LEFTOVER_POLL_MS = 5,
+    PORT_WAIT_MS = 300, // for the kernel to free the ports of what was killed
     PORT_MAX = 65535,
     PORT_SPAN = 80 // the highest port above --port-base
 };
@@ -173,6 +177,64 @@ ports_from(uint64_t base)
                      .bus_out = n + 51};
 }
 
+// Whether somebody listens there. Whatever else is wrong with the address, its part will say.
+static bool
+is_taken(const char *address, unsigned port)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t) port)};
+    bool is_v6 = inet_pton(AF_INET6, address, &v6.sin6_addr) == 1;
+    if (!is_v6 && inet_pton(AF_INET, address, &v4.sin_addr) != 1) {
+        return false;
+    }
+    int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    int on = 1;
+    (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); // as the parts do
+    const void *place = is_v6 ? (const void *) &v6 : (const void *) &v4;
+    bool is_bound = bind(fd, place, is_v6 ? sizeof v6 : sizeof v4) == 0;
+    bool is_other = !is_bound && errno == EADDRINUSE;
+    close(fd);
+    return is_other;
+}
+
+// One sentence, before anything runs: a part that finds its port taken can say less.
+static int
+check_ports(const flags_t *flags, const ports_t *ports, const bool chosen[PART_COUNT])
+{
+    // Its twin in the environment reaches the broker, whom we tell only ports.
+    const char *bus_bind = getenv("BHIV_BUS_BIND");
+    bus_bind = bus_bind == NULL ? "127.0.0.1" : bus_bind;
+    const struct {
+        const char *address;
+        unsigned port;
+        part_id_t part;
+    } wanted[] = {
+        {flags->http_bind, ports->karma, PART_BRIDGE},
+        {flags->http_bind, ports->bucket, PART_BRIDGE},
+        {flags->http_bind, ports->core, PART_BRIDGE},
+        {flags->http_bind, ports->workflow, PART_BRIDGE},
+        {flags->http_bind, ports->console, PART_BRIDGE},
+        {bus_bind, ports->bus_in, PART_BROKER},
+        {bus_bind, ports->bus_out, PART_BROKER},
+    };
+    uint64_t deadline_ms = clock_boot_ms() + PORT_WAIT_MS;
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; ++i) {
+        while (chosen[wanted[i].part] && is_taken(wanted[i].address, wanted[i].port)) {
+            if (clock_boot_ms() > deadline_ms) {
+                return cli_fail(CLI_TRY_AGAIN,
+                                "port %u is taken: is another bhiv up running? try --port-base %u",
+                                wanted[i].port,
+                                flags->port_base == 9000 ? 9200 : 9000);
+            }
+            (void) poll(NULL, 0, LEFTOVER_POLL_MS);
+        }
+    }
+    return CLI_DONE;
+}
+
 // --- Commands of the parts ---------------------------------------------------------------------
 
 typedef struct {
@@ -209,6 +271,7 @@ typedef struct {
     cli_dir_t dir;
     cli_endpoints_t bus;
     char run_dir[CLI_PATH_SIZE];
+    uint64_t started_ms; // boot clock
     int up_lock;
     int parts_lock;
 } plan_t;
@@ -359,6 +422,32 @@ prepare_dir(plan_t *plan)
     return status == CLI_DONE ? write_owner_token(plan) : status;
 }
 
+// --- Hints -------------------------------------------------------------------------------------
+
+// What to try next, for a person: where stderr is a terminal, or BHIV_HINTS asks for it.
+static void
+add_hints(const plan_t *plan, bool has_bridge, text_t *text)
+{
+    const char *asked = getenv("BHIV_HINTS");
+    if (asked == NULL ? isatty(STDERR_FILENO) != 1 : strcmp(asked, "1") != 0) {
+        return;
+    }
+    const char *host = plan->flags.http_bind;
+    bool is_v6 = strchr(host, ':') != NULL;
+    bool is_any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+    char url_host[CLI_ENDPOINT_SIZE];
+    snprintf(url_host, sizeof url_host, is_v6 ? "[%s]" : "%s", host);
+    const cli_hints_t hints = {
+        .dir = plan->flags.dir != NULL && plan->flags.dir[0] != '\0' ? plan->dir.path : NULL,
+        .host = !has_bridge ? NULL
+                : is_any    ? "localhost"
+                            : url_host,
+        .karma_port = plan->ports.karma,
+        .bucket_port = plan->ports.bucket,
+    };
+    cli_hints_add(&hints, text);
+}
+
 // --- The verb ----------------------------------------------------------------------------------
 
 static int
@@ -379,11 +468,17 @@ supervise(const plan_t *plan, const bool chosen[PART_COUNT])
     }
     char ready[CLI_ENDPOINT_SIZE];
     ready_line(plan, chosen[PART_BRIDGE], ready, sizeof ready);
+    BUS_AUTO(text_destroy) text_t *hints = text_new();
+    add_hints(plan, chosen[PART_BRIDGE], hints);
+    bool has_hints = text_view(hints).size > 0;
+    text_add(hints, view_from("", 1)); // its NUL
     const cli_supervise_t supervision = {
         .children = children,
         .count = count,
         .run_dir = plan->run_dir,
         .ready = ready,
+        .hints = has_hints ? text_view(hints).data : NULL,
+        .started_ms = plan->started_ms,
         .held_fd = plan->parts_lock,
     };
     int status = cli_supervise_run(&supervision);
@@ -396,7 +491,7 @@ supervise(const plan_t *plan, const bool chosen[PART_COUNT])
 static int
 run(int argc, char **argv)
 {
-    plan_t plan = {.up_lock = -1, .parts_lock = -1};
+    plan_t plan = {.up_lock = -1, .parts_lock = -1, .started_ms = clock_boot_ms()};
     option_parse(&options, argc, argv, &plan.flags, NULL, NULL);
     log_start("up");
     bool chosen[PART_COUNT] = {0};
@@ -414,6 +509,9 @@ run(int argc, char **argv)
     status = prepare_dir(&plan);
     if (status == CLI_DONE) {
         log_info("folder", "dir=%s", plan.dir.path);
+        status = check_ports(&plan.flags, &plan.ports, chosen);
+    }
+    if (status == CLI_DONE) {
         status = supervise(&plan, chosen);
     }
     if (plan.parts_lock >= 0) {

@@ -156,6 +156,7 @@ typedef struct {
     bus_err_t err; // BUS_TRIMMED, BUS_AHEAD, BUS_TIMEOUT, BUS_ABORTED …
     bus_view_t epoch;
     uint64_t first, next, head;
+    uint64_t damaged;   // of BUS_CORRUPT: the seq of the record, where the broker named it; else 0
     bus_view_t records; // one msgpack array of [topic, header, body]; valid during the call
     uint32_t count;
 } client_page_t;

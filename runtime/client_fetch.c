@@ -120,6 +120,15 @@ decode_page(bus_view_t body, client_page_t *ret_page)
     return BUS_OK;
 }
 
+static uint64_t
+damaged_seq(bus_view_t body)
+{
+    bus_view_t value;
+    uint64_t seq = 0;
+    bus_err_t err = walk_find_path(body, "details.seq", &value);
+    return err == BUS_OK && walk_as_uint(value, &seq) == BUS_OK ? seq : 0;
+}
+
 // Whether the body is one value: the page's parts lie within it, however it is broken.
 static bool
 is_whole(bus_view_t body)
@@ -139,6 +148,7 @@ client_fetch_answered(client_t *self, const header_t *header, bus_view_t body)
         self->stats.orphans++;
     } else if (view_is(header->status, "error")) {
         page.err = client_answer_refusal(body).err;
+        page.damaged = page.err == BUS_CORRUPT ? damaged_seq(body) : 0;
     } else {
         bus_err_t err = decode_page(body, &page);
         page.err = err;

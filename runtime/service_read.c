@@ -65,29 +65,43 @@ tell_undone(service_t *self)
     }
 }
 
-static void
-on_retry(void *arg)
-{
-    service_t *self = arg;
-    if (self->is_failing && store_is_failed(self->store)) {
-        store_destroy(&self->store);
-        bus_err_t err = service_store_open(self);
-        if (err != BUS_OK) {
-            log_error("store_lost", "error=%s", error_text(err));
-            service_stop(self, EX_IOERR);
-            return;
-        }
-        service_outbox_catch_up(self);
-        tell_undone(self);
-    }
-    self->is_failing = false;
-    service_read_more(self);
-}
+static void on_retry(void *arg);
 
 static void
 retry_later(service_t *self)
 {
     (void) loop_add_timer(self->loop, RETRY_MS, 1, on_retry, self);
+}
+
+// Closes the store that failed and opens it again. A disk that cannot flush yet leaves it open for
+// reading, and failed: what it holds is served, and it is opened once more in a while.
+static bus_err_t
+open_again(service_t *self)
+{
+    store_destroy(&self->store);
+    bus_err_t err = service_store_open(self);
+    if (err == BUS_OK || (self->store != NULL && store_is_failed(self->store))) {
+        service_outbox_catch_up(self);
+        tell_undone(self);
+        return err;
+    }
+    log_error("store_lost", "error=%s", error_text(err));
+    service_stop(self, EX_IOERR);
+    return err;
+}
+
+static void
+on_retry(void *arg)
+{
+    service_t *self = arg;
+    if (self->is_failing && store_is_failed(self->store) && open_again(self) != BUS_OK) {
+        if (self->status == 0) {
+            retry_later(self);
+        }
+        return;
+    }
+    self->is_failing = false;
+    service_read_more(self);
 }
 
 // --- Batches -------------------------------------------------------------------------------------

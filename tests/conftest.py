@@ -13,12 +13,31 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from support import sanitizers  # noqa: E402
 from support.system import System  # noqa: E402
+
+REPORTS = os.environ.get("BHIV_SANITIZER_LOGS")
 
 
 def pytest_addoption(parser):
     parser.addoption("--docker", action="store_true", help="run the tests that need a Docker engine")
     parser.addoption("--long", action="store_true", help="run the fault tests in their full length")
+
+
+def pytest_configure():
+    if REPORTS:
+        pathlib.Path(REPORTS).mkdir(parents=True, exist_ok=True)
+        os.environ.update(sanitizers.environment(REPORTS))
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_teardown():
+    """After every fixture that ends here: a process may say something when it ends."""
+    outcome = yield
+    outcome.get_result()
+    said = sanitizers.take_reports(REPORTS) if REPORTS else ""
+    if said:
+        pytest.fail(f"a sanitizer says:\n{said[:8000]}", pytrace=False)
 
 
 def pytest_ignore_collect(collection_path, config):

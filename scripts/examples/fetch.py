@@ -15,8 +15,16 @@ import uuid
 import msgpack
 import zmq
 
-INGRESS = os.environ.get("BHIV_INGRESS", "tcp://127.0.0.1:5550")
-EGRESS = os.environ.get("BHIV_EGRESS", "tcp://127.0.0.1:5551")
+
+def endpoint(variable, leaf, otherwise):
+    """Where the bus is: as told, else the socket in BHIV_DIR where there is one, else local tcp."""
+    path = os.path.join(os.environ.get("BHIV_DIR", ""), leaf)
+    found = f"ipc://{path}" if "BHIV_DIR" in os.environ and os.path.exists(path) else otherwise
+    return os.environ.get(variable, found)
+
+
+INGRESS = endpoint("BHIV_INGRESS", "bus.in", "tcp://127.0.0.1:5550")
+EGRESS = endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
 
 words = [word for word in sys.argv[1:] if word != "--once"]
 once = "--once" in sys.argv
@@ -61,9 +69,9 @@ try:
             continue
         head, page = got
         if head["status"] != "success":
-            sys.exit(f"fetch.py: {page['error_code']}: {page['message']}")
+            sys.exit(f"fetch.py: {page['error_code']}: {page['message']} (the cursor is in {cursor_file})")
         if cursor["epoch"] not in (None, page["epoch"]):
-            sys.exit("fetch.py: this is another journal than the one that the cursor belongs to")
+            sys.exit(f"fetch.py: this is another journal than the one that the cursor in {cursor_file} belongs to")
         for topic, record, body in page["records"]:
             print(json.dumps({"seq": record["seq"], "topic": topic, "body": body}), flush=True)
         cursor = {"from": page["next"], "epoch": page["epoch"]}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Publishes one event and waits until it is durable. Needs only pyzmq and msgpack.
 
-    publish.py [TOPIC [JSON]]        BHIV_INGRESS and BHIV_EGRESS name another bus
+    publish.py [TOPIC [JSON]]        BHIV_DIR, or BHIV_INGRESS and BHIV_EGRESS, name another bus
 
 An ack means that the event is in the journal: whatever dies next, it will be stored and applied.
 The pseq makes a repeated send harmless: the broker answers it as a duplicate.
@@ -15,8 +15,16 @@ import uuid
 import msgpack
 import zmq
 
-INGRESS = os.environ.get("BHIV_INGRESS", "tcp://127.0.0.1:5550")
-EGRESS = os.environ.get("BHIV_EGRESS", "tcp://127.0.0.1:5551")
+
+def endpoint(variable, leaf, otherwise):
+    """Where the bus is: as told, else the socket in BHIV_DIR where there is one, else local tcp."""
+    path = os.path.join(os.environ.get("BHIV_DIR", ""), leaf)
+    found = f"ipc://{path}" if "BHIV_DIR" in os.environ and os.path.exists(path) else otherwise
+    return os.environ.get(variable, found)
+
+
+INGRESS = endpoint("BHIV_INGRESS", "bus.in", "tcp://127.0.0.1:5550")
+EGRESS = endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
 
 topic = sys.argv[1] if len(sys.argv) > 1 else "core.event.agent_result"
 event = (

@@ -15,8 +15,16 @@ import uuid
 import msgpack
 import zmq
 
-INGRESS = os.environ.get("BHIV_INGRESS", "tcp://127.0.0.1:5550")
-EGRESS = os.environ.get("BHIV_EGRESS", "tcp://127.0.0.1:5551")
+
+def endpoint(variable, leaf, otherwise):
+    """Where the bus is: as told, else the socket in BHIV_DIR where there is one, else local tcp."""
+    path = os.path.join(os.environ.get("BHIV_DIR", ""), leaf)
+    found = f"ipc://{path}" if "BHIV_DIR" in os.environ and os.path.exists(path) else otherwise
+    return os.environ.get(variable, found)
+
+
+INGRESS = endpoint("BHIV_INGRESS", "bus.in", "tcp://127.0.0.1:5550")
+EGRESS = endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
 
 name = sys.argv[1] if len(sys.argv) > 1 else "agent.translator"
 started = time.monotonic()
@@ -37,6 +45,7 @@ def say(topic, header, body):
 
 
 ready = False
+told = False
 beat = 0.0
 try:
     while True:
@@ -44,6 +53,9 @@ try:
             say("$bus.beat", {}, me)
             beat = time.monotonic()
         if not heard.poll(200):
+            if not (ready or told) and time.monotonic() - started >= 1:
+                print(f"service.py: waiting for the broker at {EGRESS}", file=sys.stderr)
+                told = True
             continue
         _, header, body = heard.recv_multipart()
         header, body = msgpack.unpackb(header), msgpack.unpackb(body)

@@ -15,7 +15,15 @@ import sys
 import msgpack
 import zmq
 
-EGRESS = os.environ.get("BHIV_EGRESS", "tcp://127.0.0.1:5551")
+
+def endpoint(variable, leaf, otherwise):
+    """Where the bus is: as told, else the socket in BHIV_DIR where there is one, else local tcp."""
+    path = os.path.join(os.environ.get("BHIV_DIR", ""), leaf)
+    found = f"ipc://{path}" if "BHIV_DIR" in os.environ and os.path.exists(path) else otherwise
+    return os.environ.get(variable, found)
+
+
+EGRESS = endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
 
 sub = zmq.Context().socket(zmq.SUB)
 sub.connect(EGRESS)

@@ -112,7 +112,9 @@ def test_an_operation_answers_as_the_table_says(shared_system, port, name):
     with call(shared_system, port, method, path, body, stream=True) as answer:
         assert answer.status_code == expected, answer.text
         assert answer.headers["X-Trace-Id"]
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        if answer.headers["Content-Type"] == "application/json":
+            assert answer.text.endswith("}\n")
 
 
 @pytest.mark.parametrize("port,name", CASES)
@@ -141,6 +143,62 @@ def test_head_is_get_without_a_body(shared_system, port):
     answer = call(shared_system, port, "HEAD", "/health")
     assert answer.status_code == 200 and answer.content == b""
     assert int(answer.headers["Content-Length"]) > 0
+
+
+# --- Web pages -----------------------------------------------------------------------------------
+
+OURS = ["http://localhost:3000", "http://127.0.0.1:1", "http://[::1]:8080"]
+STRANGE = ["http://evil.example", "null", "http://localhost.evil.example", "https://evil.example:8080"]
+
+
+@pytest.mark.parametrize("origin", OURS)
+@pytest.mark.parametrize("port", PORTS)
+def test_a_page_of_this_machine_may_ask(shared_system, port, origin):
+    for method in ("GET", "HEAD", "OPTIONS"):
+        answer = call(shared_system, port, method, "/health", headers={"Origin": origin})
+        assert answer.status_code in (200, 204)
+        assert answer.headers["Access-Control-Allow-Origin"] == origin
+        assert answer.headers["Vary"] == "Origin"
+        assert "X-Trace-Id" in answer.headers["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize("origin", OURS)
+def test_a_page_of_this_machine_may_write(shared_system, origin):
+    answer = write(shared_system, headers={"Origin": origin})
+    assert answer.status_code == 200 and answer.headers["Access-Control-Allow-Origin"] == origin
+
+
+@pytest.mark.parametrize("origin", STRANGE)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_a_page_from_elsewhere_writes_nothing(shared_system, method, origin):
+    mark = uuid.uuid4().hex
+    body = {"requester_id": "bhiv_core", "event_data": {"event_type": "forged", "mark": mark}}
+    before = write(shared_system).json()["seq"]
+    answer = call(shared_system, "bucket", method, "/core/write-event", body, headers={"Origin": origin})
+    assert answer.status_code == 403 and answer.json()["error_code"] == "FORBIDDEN"
+    assert "Origin" in answer.json()["message"]
+    assert not [name for name in answer.headers if name.startswith("Access-Control-")]
+    behind = write(shared_system).json()["seq"]
+    page = call(shared_system, "console", "GET", f"/bus/events?from={before}&limit=1000")
+    assert behind in [event["seq"] for event in page.json()["events"]] and mark not in page.text
+
+
+@pytest.mark.parametrize("origin", STRANGE)
+def test_a_page_from_elsewhere_may_read_no_answer(shared_system, origin):
+    for path in ("/bus/events", "/events/stream", "/nothing"):
+        with call(shared_system, "console", "GET", path, headers={"Origin": origin}, stream=True) as answer:
+            assert not [name for name in answer.headers if name.startswith("Access-Control-")], path
+            assert answer.headers["Vary"] == "Origin"
+
+
+def test_where_anybody_may_come_any_host_does_and_pages_of_that_host(bhiv, tmp_path):
+    env = {"BHIV_ALLOW_ANONYMOUS": "1"}
+    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bridge"), env=env) as system:
+        eventually(lambda: call(system, "console", "GET", "/readyz").status_code == 200, what="the broker")
+        status = lambda origin: write(
+            system, headers={"Host": "bus.example:8001", **({"Origin": origin} if origin else {})}).status_code
+        assert status(None) == status("http://bus.example:8080") == status("http://localhost") == 200
+        assert status("http://evil.example") == status("null") == 403
 
 
 # --- Traces --------------------------------------------------------------------------------------
@@ -179,7 +237,7 @@ def test_bucket_errors_have_the_common_shape(shared_system):
     body = answer.json()
     assert answer.status_code == 422
     assert body["status"] == "error" and body["error_code"] == body["error"] == "VALIDATION_FAILED"
-    assert body["detail"] == body["message"] == "Validation failed"
+    assert body["detail"] == body["message"] == "event_data: is required"
     assert body["details"] == [{"field": "event_data", "problem": "is required"}]
     assert body["trace_id"] == answer.headers["X-Trace-Id"]
 
@@ -222,7 +280,19 @@ def test_query_parameters_are_checked(shared_system):
     assert problems("limit=0") == problems("limit=1001") == problems("limit=x") == {"limit"}
     assert problems("limit=5&limit=6") == {"limit"}
     assert problems("agent_id=%01") == problems("agent_id=%ff") == problems("agent_id=") == {"agent_id"}
-    assert call(shared_system, "bucket", "GET", "/core/events?unknown=1").status_code == 200
+    assert problems("limt=5") == {"limt"} and problems("limit=5&%00=1".replace("%00", "a%20b")) == {"a%20b"}
+
+
+@pytest.mark.parametrize("query,message", [
+    ("limit=0", "limit: must be 1 to 1000"), ("limit=1001", "limit: must be 1 to 1000"),
+    ("limit=x", "limit: must be an integer"), ("after_seq=-1", "after_seq: must be 0 or more"),
+    ("agent_id=" + "a" * 256, "agent_id: is too long: at most 255 bytes"),
+    ("limt=5", "limt: is no parameter of this endpoint"),
+])
+def test_the_message_says_what_is_wrong_and_what_is_allowed(shared_system, query, message):
+    body = call(shared_system, "bucket", "GET", "/core/events?" + query).json()
+    assert body["message"] == message
+    assert "%s: %s" % (body["details"][0]["field"], body["details"][0]["problem"]) == message
 
 
 def test_a_segment_keeps_its_encoded_slash(shared_system):
@@ -352,10 +422,10 @@ def test_a_life_event_moves_karma_and_says_where_it_went(shared_system):
      "death_event, stats_request"),
     ({"type": "life_event", "data": {"user_id": "u"}}, 400, "life_event requires user_id, action, and role in data"),
     ({"type": "life_event", "data": {"user_id": "u", "action": "juggling", "role": "learner"}}, 400, "Invalid action."),
-    ({"type": "life_event"}, 422, "Validation failed"),
-    ({"type": 1, "data": {}}, 422, "Validation failed"),
-    ({**LIFE, "timestamp": "yesterday"}, 422, "Validation failed"),
-    ({"type": "life_event", "data": {**LIFE["data"], "context": 5}}, 422, "Validation failed"),
+    ({"type": "life_event"}, 422, "data: is required"),
+    ({"type": 1, "data": {}}, 422, "type: must be a string"),
+    ({**LIFE, "timestamp": "yesterday"}, 422, "timestamp: is no RFC 3339 time"),
+    ({"type": "life_event", "data": {**LIFE["data"], "context": 5}}, 422, "context: must be a map or a string"),
     ({"type": "appeal", "data": {}}, 503, "not offered by this version"),
 ])
 def test_karma_refuses_with_the_originals_words(shared_system, body, status, message):
@@ -383,7 +453,9 @@ def test_the_toggle_is_the_owners(shared_system):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return call(shared_system, "bucket", "PUT", path, {"enabled": enabled}, headers=headers)
 
-    assert toggle(False).status_code == 401 and "Bearer" in toggle(False).headers["WWW-Authenticate"]
+    refused = toggle(False)
+    assert refused.status_code == 401 and "Bearer" in refused.headers["WWW-Authenticate"]
+    assert "Authorization: Bearer" in refused.json()["message"] and "owner.token" in refused.json()["message"]
     wrong = toggle(False, "0" * 64)
     assert wrong.status_code == 403 and "audit_id" in wrong.json()
     for enabled in (False, True):
@@ -418,7 +490,13 @@ def test_status_names_five_services_and_their_links(shared_system):
     status = call(shared_system, "core", "GET", "/status").json()
     assert set(status["services"]) == {"core", "bucket", "karma", "workflow", "grace"}
     links = {(row["from"], row["to"]): row["status"] for row in status["links"]}
-    assert links["bucket", "karma"] == "active" and links["core", "bucket"] == "down"
+    assert links.pop(("bucket", "karma")) == "active" and set(links.values()) == {"not_in_this_version"}
+    assert status["status"] == "healthy"
+    states = {name: row["state"] for name, row in status["services"].items()}
+    assert states.pop("bucket") == states.pop("karma") == "up" and set(states.values()) == {"not_in_this_version"}
+    for port in ("core", "workflow"):
+        unready = call(shared_system, port, "GET", "/readyz")
+        assert unready.status_code == 503 and unready.json()["message"] == "this service is not part of this version"
 
 
 def test_metrics_are_prometheus_text_by_route(shared_system):
@@ -428,6 +506,22 @@ def test_metrics_are_prometheus_text_by_route(shared_system):
     assert "http_user" not in text  # a pattern, never a path
     for line in text.splitlines():
         assert line.startswith("#") or re.fullmatch(r'[a-z_]+(\{[^}]*(\{[a-z_]+\}[^}]*)*\})? \S+', line), line
+
+
+@pytest.mark.parametrize("port", ["bucket", "karma"])
+def test_a_place_that_the_journal_has_not_reached_is_not_queued(shared_system, port):
+    seq = write(shared_system).json()["seq"]
+    assert call(shared_system, port, "GET", f"/{port}/queue/{seq}").status_code == 200
+    for beyond in (seq + 100000, 2**63 - 1):
+        answer = call(shared_system, port, "GET", f"/{port}/queue/{beyond}")
+        assert answer.status_code == 404 and answer.json()["error_code"] == "NOT_FOUND", answer.text
+
+
+def test_a_place_that_somebody_else_took_is_known_at_once(shared_system):
+    with Peer(shared_system.ingress, shared_system.egress, source="bhiv_core") as peer:
+        for _ in range(20):
+            seq = peer.publish("core.event.other", {"requester_id": "bhiv_core", "event_type": "q"})["seq"]
+            assert call(shared_system, "bucket", "GET", f"/bucket/queue/{seq}").status_code == 200
 
 
 def test_the_versioned_aliases_answer_the_same(shared_system):
@@ -478,6 +572,42 @@ def test_the_page_allows_nothing_from_elsewhere(shared_system):
         assert call(shared_system, "console", "GET", path).status_code == 200, path
 
 
+def test_the_page_shows_what_was_said_before_it_was_opened_and_can_be_held(shared_system):
+    page = call(shared_system, "console", "GET", "/").text
+    script = call(shared_system, "console", "GET", "/console.js").text
+    ids = set(re.findall(r'id="([a-z]+)"', page))
+    assert set(re.findall(r"getElementById\('([a-z]+)'\)", script)) <= ids and "pause" in ids
+    for path in re.findall(r"'(/[a-z/]+)\?", script):
+        assert call(shared_system, "console", "GET", path, stream=True).status_code == 200, path
+    assert "/bus/events" in script and "error.message" in script and "innerHTML" not in script
+
+
+def resolve(document, schema):
+    return document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+
+
+TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict, "array": list}
+
+
+@pytest.mark.parametrize("port,name", [
+    *((port, "health") for port in PORTS), ("bucket", "write_event"), ("bucket", "workflow_write_event"),
+    ("bucket", "events"), ("console", "status"), ("console", "bus_publish"), ("console", "bus_events"),
+    ("bucket", "karma_forwarding"), ("karma", "error"),
+])
+def test_the_document_says_what_is_answered(shared_system, port, name):
+    document = call(shared_system, port, "GET", "/openapi.json").json()
+    method, path, body, _ = OPERATIONS[port].get(name, ("GET", "/api/v1/karma/nobody", None, 404))
+    answer = call(shared_system, port, method, path, body)
+    rows = [row for by_method in document["paths"].values() for row in by_method.values()]
+    row = next(row for row in rows if row["operationId"] == ("karma_profile" if name == "error" else name))
+    said = row["responses"]["200" if answer.status_code == 200 else "default"]
+    schema = resolve(document, said["content"]["application/json"]["schema"])
+    given = answer.json()
+    assert set(schema["required"]) == set(schema["properties"]) <= set(given)
+    for field, kind in schema["properties"].items():
+        assert given[field] is None or isinstance(given[field], TYPES[kind["type"]]), field
+
+
 # --- Without the others --------------------------------------------------------------------------
 
 
@@ -517,6 +647,79 @@ def test_events_are_durable_with_bucket_away_and_commands_are_queued(bhiv, tmp_p
         assert queued["queued"] is True and queued["status"] == "accepted" and queued["seq"] > seq
         assert queued["queue"] == f"/bucket/queue/{queued['seq']}"
         assert call(system, "bucket", "GET", queued["queue"]).status_code == 503
+
+
+def test_a_write_that_nobody_confirms_says_how_to_repeat_it(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bucket,bridge")) as system:
+        eventually(lambda: call(system, "bucket", "GET", "/readyz").status_code == 200, what="bucket")
+        event = {"requester_id": "bhiv_core", "event_data": {"event_type": "late", "agent_id": "late"}}
+        answers = {}
+
+        def say(key):
+            body = event if key else EVENT
+            answers[key] = write(system, body, headers={"Idempotency-Key": key} if key else {})
+
+        system.kill("broker", signal.SIGSTOP)
+        try:
+            threads = [threading.Thread(target=say, args=(key,)) for key in (None, "k")]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            system.kill("broker", signal.SIGCONT)
+        assert {answer.status_code for answer in answers.values()} == {504}
+        said = {key: answer.json()["message"] for key, answer in answers.items()}
+        assert "may still be written; repeat it with the same Idempotency-Key" in said["k"]
+        assert "may still be written; send an Idempotency-Key to make a repeat safe" in said[None]
+        again = lambda: write(system, event, headers={"Idempotency-Key": "k"})
+        eventually(lambda: again().status_code == 200, what="the repeat")
+        assert again().json()["success"] is True
+        assert call(system, "bucket", "GET", "/core/events?agent_id=late").json()["count"] == 1
+
+
+def test_a_damaged_record_is_named_and_can_be_read_past(bhiv, tmp_path):
+    mark = uuid.uuid4().hex
+    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bridge")) as system:
+        eventually(lambda: call(system, "console", "GET", "/readyz").status_code == 200, what="the broker")
+        bodies = [{"n": 1}, {"mark": mark}, {"n": 3}]
+        seqs = [call(system, "console", "POST", "/bus/publish", {"topic": "agent.note", "data": body}).json()["seq"]
+                for body in bodies]
+        system.stop()
+        flip(tmp_path / "d", mark.encode())
+        system.start()
+        eventually(lambda: call(system, "console", "GET", "/readyz").status_code == 200, what="the broker")
+        answer = call(system, "console", "GET", f"/bus/events?from={seqs[1]}")
+        assert answer.status_code == 500 and answer.json()["error_code"] == "INTEGRITY_ERROR"
+        assert answer.json()["details"] == {"seq": seqs[1]} and str(seqs[1]) in answer.json()["message"]
+        before = call(system, "console", "GET", f"/bus/events?from={seqs[0]}").json()
+        assert [event["seq"] for event in before["events"]] == [seqs[0]] and before["next"] == seqs[1]
+        assert before["head"] == seqs[2]
+        rest = call(system, "console", "GET", f"/bus/events?from={seqs[1] + 1}").json()["events"]
+        assert [event["seq"] for event in rest] == [seqs[2]]
+        with call(system, "console", "GET", "/events/stream?topic=agent.>&from=1", stream=True) as stream:
+            lines = stream.iter_lines()
+            said = []
+            while f"id: {seqs[2]}".encode() not in said:
+                said.append(next(lines))
+        at = said.index(b"event: dropped")
+        assert said[at - 1] == f"id: {seqs[1]}".encode()
+        assert json.loads(said[at + 1].removeprefix(b"data: ")) == {"reason": "damaged", "count": 1, "seq": seqs[1]}
+        assert f"id: {seqs[0]}".encode() in said[:at]
+
+
+def flip(folder, text):
+    """Changes a bit of `text` wherever it is kept under the folder."""
+    found = 0
+    for path in folder.rglob("*.mdb"):
+        data = bytearray(path.read_bytes())
+        at = data.find(text)
+        while at >= 0:
+            data[at] ^= 1
+            found += 1
+            at = data.find(text)
+        path.write_bytes(data)
+    assert found > 0
 
 
 def test_without_a_broker_nothing_is_sent_and_that_is_said(bhiv, tmp_path):
@@ -562,7 +765,7 @@ def test_a_port_in_use_is_named(bhiv, tmp_path):
         held.listen()
         port = held.getsockname()[1]
         status, words = bridge(bhiv, tmp_path / "d", "--karma-port", "0", "--bucket-port", str(port))
-    assert status == 69 and str(port) in words
+    assert status == 75 and str(port) in words
 
 
 def test_what_is_being_handled_is_finished_before_the_end(bhiv, tmp_path):

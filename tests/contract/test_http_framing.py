@@ -10,7 +10,7 @@ import time
 import pytest
 from support.system import System
 
-HOST = b"Host: a\r\n"
+HOST = b"Host: localhost\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
 BODY = json.dumps({"requester_id": "bhiv_core", "event_data": {"event_type": "framed"}}).encode()
 
@@ -57,18 +57,19 @@ def post(*lines, body=BODY):
 
 LENGTH = b"Content-Length: %d" % len(BODY)
 MALFORMED = {
-    "length and coding": post(b"Host: a", b"Content-Length: 3", b"Transfer-Encoding: chunked",
+    "length and coding": post(b"Host: localhost", b"Content-Length: 3", b"Transfer-Encoding: chunked",
                               body=b"0\r\n\r\n" + SMUGGLED),
-    "coding and length": post(b"Host: a", b"Transfer-Encoding: chunked", b"Content-Length: 3",
+    "coding and length": post(b"Host: localhost", b"Transfer-Encoding: chunked", b"Content-Length: 3",
                               body=b"0\r\n\r\n" + SMUGGLED),
-    "two lengths": post(b"Host: a", LENGTH, b"Content-Length: 0"),
-    "the same length twice": post(b"Host: a", LENGTH, LENGTH),
-    "two codings": post(b"Host: a", b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
-    "an unknown coding": post(b"Host: a", b"Transfer-Encoding: gzip"),
-    "a coding behind another": post(b"Host: a", b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
+    "two lengths": post(b"Host: localhost", LENGTH, b"Content-Length: 0"),
+    "the same length twice": post(b"Host: localhost", LENGTH, LENGTH),
+    "two codings": post(b"Host: localhost", b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    "an unknown coding": post(b"Host: localhost", b"Transfer-Encoding: gzip"),
+    "a coding behind another": post(b"Host: localhost", b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
     "a coding in 1.0": b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "two hosts": b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    "two idempotency keys": post(b"Host: a", LENGTH, b"Idempotency-Key: 1", b"Idempotency-Key: 2"),
+    "two hosts": b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\n\r\n",
+    "two origins": post(b"Host: localhost", LENGTH, b"Origin: http://localhost", b"Origin: http://a"),
+    "two idempotency keys": post(b"Host: localhost", LENGTH, b"Idempotency-Key: 1", b"Idempotency-Key: 2"),
     "no host": b"GET /health HTTP/1.1\r\nX: y\r\n\r\n",
     "%00 in the path": b"GET /health%00b HTTP/1.1\r\n" + HOST + b"\r\n",
     "%00 in the query": b"GET /health?a=%00 HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -79,11 +80,11 @@ MALFORMED = {
     "NUL in a name": b"GET /health HTTP/1.1\r\n" + HOST + b"X\0Y: a\r\n\r\n",
     "a control byte in a value": b"GET /health HTTP/1.1\r\n" + HOST + b"X: a\x02b\r\n\r\n",
     "CR in a value": b"GET /health HTTP/1.1\r\n" + HOST + b"X: a\rb\r\n\r\n",
-    "LF alone everywhere": b"GET /health HTTP/1.1\nHost: a\n\n",
-    "LF alone behind the request line": b"GET /health HTTP/1.1\nHost: a\r\n\r\n",
-    "LF alone behind a header": b"GET /health HTTP/1.1\r\nX: y\nHost: a\r\n\r\n",
-    "LF alone behind the last header": b"GET /health HTTP/1.1\r\nHost: a\n\r\n",
-    "LF alone at the end": b"GET /health HTTP/1.1\r\nHost: a\r\n\n",
+    "LF alone everywhere": b"GET /health HTTP/1.1\nHost: localhost\n\n",
+    "LF alone behind the request line": b"GET /health HTTP/1.1\nHost: localhost\r\n\r\n",
+    "LF alone behind a header": b"GET /health HTTP/1.1\r\nX: y\nHost: localhost\r\n\r\n",
+    "LF alone behind the last header": b"GET /health HTTP/1.1\r\nHost: localhost\n\r\n",
+    "LF alone at the end": b"GET /health HTTP/1.1\r\nHost: localhost\r\n\n",
     "a folded line": b"GET /health HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n\r\n",
     "a blank before the colon": b"GET /health HTTP/1.1\r\n" + HOST + b"Content-Length : 0\r\n\r\n",
     "a blank in the target": b"GET /health b HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -92,11 +93,11 @@ MALFORMED = {
     "no version": b"GET /health\r\n" + HOST + b"\r\n",
     "a version of its own": b"GET /health HTTP/9.9\r\n" + HOST + b"\r\n",
     "no name": b"GET /health HTTP/1.1\r\n" + HOST + b": y\r\n\r\n",
-    "a plus in the length": post(b"Host: a", b"Content-Length: +5"),
-    "hex as the length": post(b"Host: a", b"Content-Length: 0x5"),
-    "a negative length": post(b"Host: a", b"Content-Length: -1"),
-    "an empty length": post(b"Host: a", b"Content-Length:"),
-    "a list as the length": post(b"Host: a", b"Content-Length: 5, 5"),
+    "a plus in the length": post(b"Host: localhost", b"Content-Length: +5"),
+    "hex as the length": post(b"Host: localhost", b"Content-Length: 0x5"),
+    "a negative length": post(b"Host: localhost", b"Content-Length: -1"),
+    "an empty length": post(b"Host: localhost", b"Content-Length:"),
+    "a list as the length": post(b"Host: localhost", b"Content-Length: 5, 5"),
 }
 
 
@@ -125,12 +126,12 @@ FINE = {
     "a plain one": (b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", 200),
     "1.0 without headers": (b"GET /healthz HTTP/1.0\r\n\r\n", 200),
     "an empty header": (b"GET /healthz HTTP/1.1\r\n" + HOST + b"X:\r\nY: \r\nZ: z\r\n\r\n", 200),
-    "blanks around a value": (post(b"Host:   a", b"X: \ty \t", b"Content-Length: \t%d" % len(BODY)), 200),
+    "blanks around a value": (post(b"Host:   localhost", b"X: \ty \t", b"Content-Length: \t%d" % len(BODY)), 200),
     "cookies": (b"GET /healthz HTTP/1.1\r\n" + HOST + b"Cookie: a=b; c=d\r\nAccept: */*\r\n\r\n", 200),
     "a query": (b"GET /healthz?a=%20b&c HTTP/1.1\r\n" + HOST + b"\r\n", 200),
     "an absolute target": (b"GET http://a/healthz HTTP/1.1\r\n" + HOST + b"\r\n", 200),
     "an empty line first": (b"\r\nGET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", 200),
-    "chunks": (post(b"Host: a", b"Transfer-Encoding: chunked",
+    "chunks": (post(b"Host: localhost", b"Transfer-Encoding: chunked",
                     body=b"%x\r\n%s\r\n%x;ext=1\r\n%s\r\n0\r\n\r\n" % (5, BODY[:5], len(BODY) - 5, BODY[5:])), 200),
     "a broken escape": (b"GET /core/events?agent_id=%zz HTTP/1.1\r\n" + HOST + b"\r\n", 422),
 }
@@ -145,11 +146,30 @@ def test_a_legal_request_is_served(shared_system, name):
 
 def test_requests_in_a_row_are_answered_in_order_on_one_connection(shared_system):
     with connect(shared_system) as sock:
-        sock.sendall(post(b"Host: a", LENGTH) + b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
+        sock.sendall(post(b"Host: localhost", LENGTH) + b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
         data = b""
         while b'"service":"bucket"}' not in data:
             data += sock.recv(65536)
     assert data.index(b"Event received") < data.index(b'"status":"ok"')
+
+
+def test_a_name_that_is_not_this_machines_is_refused_before_the_body_is_read(shared_system):
+    with connect(shared_system) as sock:
+        sock.sendall(post(b"Host: evil.example", b"Content-Length: 1000", body=b""))
+        status, head, body = read_answer(sock)
+    said = json.loads(body)
+    assert status == 403 and b"Connection: close" in head
+    assert said["error_code"] == "FORBIDDEN" and "localhost" in said["message"]
+
+
+@pytest.mark.parametrize("host", [b"evil.example", b"evil.example:8001", b"localhost.evil.example", b"0.0.0.0", b""])
+def test_reads_under_a_strange_name_are_refused_too(shared_system, host):
+    assert ask(shared_system, b"GET /healthz HTTP/1.1\r\nHost: %s\r\n\r\n" % host)[0] == 403
+
+
+@pytest.mark.parametrize("host", [b"localhost", b"LocalHost:1", b"127.0.0.1:80", b"127.1.2.3", b"[::1]:8001", b"[::1]"])
+def test_every_name_of_loopback_is_taken(shared_system, host):
+    assert ask(shared_system, b"GET /healthz HTTP/1.1\r\nHost: %s\r\n\r\n" % host)[0] == 200
 
 
 # --- Sizes ---------------------------------------------------------------------------------------
@@ -157,7 +177,7 @@ def test_requests_in_a_row_are_answered_in_order_on_one_connection(shared_system
 
 def test_a_body_over_1_mib_is_refused_as_soon_as_its_length_says_so(shared_system):
     with connect(shared_system) as sock:
-        sock.sendall(post(b"Host: a", b"Content-Length: 1048577", body=b""))
+        sock.sendall(post(b"Host: localhost", b"Content-Length: 1048577", body=b""))
         status, _, body = read_answer(sock)
     assert status == 413 and json.loads(body)["error_code"] == "PAYLOAD_TOO_LARGE"
 
@@ -165,7 +185,7 @@ def test_a_body_over_1_mib_is_refused_as_soon_as_its_length_says_so(shared_syste
 def test_a_body_of_unknown_length_is_refused_when_it_has_grown_too_large(shared_system):
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     with connect(shared_system) as sock:
-        sock.sendall(post(b"Host: a", b"Transfer-Encoding: chunked", body=b""))
+        sock.sendall(post(b"Host: localhost", b"Transfer-Encoding: chunked", body=b""))
         for _ in range(17):
             sock.sendall(chunk)
         status, _, body = read_answer(sock)
@@ -174,7 +194,7 @@ def test_a_body_of_unknown_length_is_refused_when_it_has_grown_too_large(shared_
 
 def test_the_client_of_a_large_body_can_read_the_refusal(shared_system):
     with connect(shared_system) as sock:
-        sock.sendall(post(b"Host: a", b"Content-Length: 4194304", body=b""))
+        sock.sendall(post(b"Host: localhost", b"Content-Length: 4194304", body=b""))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for _ in range(64):
                 sock.sendall(b" " * 65536)  # all of it, before reading: a reset would lose the answer
@@ -186,9 +206,9 @@ def test_the_largest_body_is_taken_and_what_grows_beyond_it_is_413(shared_system
         head = b'{"requester_id":"bhiv_core","event_data":{"event_type":"large","fill":"'
         return head + b"x" * (size - len(head) - 3) + b'"}}'
 
-    assert ask(shared_system, post(b"Host: a", b"Content-Length: 1048000", body=event(1048000)))[0] == 200
+    assert ask(shared_system, post(b"Host: localhost", b"Content-Length: 1048000", body=event(1048000)))[0] == 200
     floats = b'{"requester_id":"bhiv_core","event_data":{"event_type":"grows","a":[%s]}}' % b",".join([b"1.5"] * 200000)
-    status, _, body = ask(shared_system, post(b"Host: a", b"Content-Length: %d" % len(floats), body=floats))
+    status, _, body = ask(shared_system, post(b"Host: localhost", b"Content-Length: %d" % len(floats), body=floats))
     assert status == 413 and json.loads(body)["error_code"] == "PAYLOAD_TOO_LARGE"
 
 
@@ -228,8 +248,8 @@ def drip(sock, data, every=0.05, longest=8.0):
 @pytest.mark.parametrize("first,rest", [
     (b"", b"GET /" + b"a" * 500),
     (b"GET /healthz HTTP/1.1\r\nX: ", b"a" * 500),
-    (post(b"Host: a", b"Content-Length: 1000", body=b""), b" " * 500),
-    (post(b"Host: a", b"Transfer-Encoding: chunked", body=b"400\r\n"), b" " * 500),
+    (post(b"Host: localhost", b"Content-Length: 1000", body=b""), b" " * 500),
+    (post(b"Host: localhost", b"Transfer-Encoding: chunked", body=b"400\r\n"), b" " * 500),
     (b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", b"GET /" + b"a" * 500),
 ], ids=["request line", "headers", "body", "chunk", "second request"])
 def test_a_request_that_drips_is_cut_with_408(hurried, first, rest):

@@ -68,13 +68,24 @@ def flip(path, offset, bits):
         file.write(bytes([byte ^ bits]))
 
 
-def fetch_what_can_be(peer, head):
+def answer_of(peer, ident, lives):
+    """The answer, as long as whoever is to give it lives."""
+    for _ in range(50):
+        try:
+            return peer.answer(ident, 0.1)
+        except TimeoutError:
+            if not lives():
+                raise
+    raise TimeoutError(f"no answer to {ident}")
+
+
+def fetch_what_can_be(peer, head, lives=lambda: True):
     """Every record that is served, by seq, and the seqs that are named as damaged."""
     good, bad, start = {}, [], 1
     while start <= head:
         ident = peer.send("$bus.fetch", {"consumer": "py", "filters": [], "from": start, "max": 500},
                           reply_to=peer.inbox)
-        header, page = peer.answer(ident, 5)
+        header, page = answer_of(peer, ident, lives)
         if header["status"] == "success":
             for topic, record, body in page["records"]:
                 good[record["seq"]] = [topic, record, body]
@@ -119,7 +130,8 @@ def read_broker(kept, folder):
     try:
         with broker, broker.peer() as peer:
             head = peer.welcome["head"]
-            good, bad = fetch_what_can_be(peer, head)
+            good, bad = fetch_what_can_be(
+                peer, head, lambda: broker.program.process.poll() is None)
     except (AssertionError, TimeoutError) as error:
         died = broker.program is None or broker.program.process.poll() is not None
         assert died, f"it lives and does not answer: {error}"

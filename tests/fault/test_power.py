@@ -145,23 +145,22 @@ def test_a_power_cut_of_the_whole_system_loses_and_doubles_nothing(
         bhiv, tmp_path, faults, long, power):
     page = faults("", power=power)
     dice = random.Random(20261120 + power)
-    system = System(bhiv, tmp_path / "d", env=page.env)
-    system.start()
-    load = Publisher(system.ingress, system.egress, count=10**9, window=500)
-    load.start()
-    for round_ in range(30 if long else 4):
-        goal = len(load.acked) + dice.randrange(50, 1500)
-        eventually(lambda goal=goal: load.error or len(load.acked) > goal, 60, 0.001, "acks")
-        page.seed = round_
-        page.cut = 1
-        system.kill_all()
-        page.cut = 0
-        system.start()
-    load.halt.set()
-    load.join(30)
-    assert load.error is None, load.error
-    assert check(system, load.acked)["events"] > 100
-    assert system.stop() == 0
+    with System(bhiv, tmp_path / "d", env=page.env) as system:
+        load = Publisher(system.ingress, system.egress, count=10**9, window=500)
+        load.start()
+        for round_ in range(30 if long else 4):
+            goal = len(load.acked) + dice.randrange(50, 1500)
+            eventually(lambda goal=goal: load.error or len(load.acked) > goal, 60, 0.001, "acks")
+            page.seed = round_
+            page.cut = 1
+            system.kill_all()
+            page.cut = 0
+            system.start()
+        load.halt.set()
+        load.join(30)
+        assert load.error is None, load.error
+        assert check(system, load.acked)["events"] > 100
+        assert system.stop() == 0
 
 
 @pytest.mark.parametrize("part", ["bucket", "karma"])

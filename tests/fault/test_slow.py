@@ -217,6 +217,7 @@ def test_who_reads_slowly_is_not_cut_and_who_does_not_is(bhiv, tmp_path):
         end = time.monotonic() + 4  # as long as it takes to judge, several times
         while time.monotonic() < end or stats_of(peer)["connections_clogged"] == 0:
             assert time.monotonic() < end + 20, "nobody is cut"
+            assert slow.poll(10_000), f"it was cut, after {len(heard)}: {stats_of(peer)}"
             heard.append(unpack(slow.recv_multipart()[2])["n"])
             peer.inbox_sub.poll(50)  # nothing comes: this is its slowness
         assert len(heard) < count / 2, "it was not slow"

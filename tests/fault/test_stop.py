@@ -38,23 +38,22 @@ def progress(load, more=500):
 
 
 def test_sigterm_under_load_ends_everything_in_five_seconds(bhiv, tmp_path):
-    system = System(bhiv, tmp_path / "d")
-    system.start()
-    load = start_load(system)
-    for _ in range(2):  # and again after the next start
-        progress(load, 1500)
-        begun = time.monotonic()
-        pids = [system.pid(name) for name in system.names()]
-        system.up.signal(signal.SIGTERM)
-        system.up.signal(signal.SIGTERM)  # an impatient person
-        assert system.up.process.wait(10) == 0
-        assert time.monotonic() - begun < 5
-        assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")], "a part was left behind"
-        system.up.close()
-        system.start()
-    progress(load)
-    assert check(system, acked(load))["events"] >= 3500
-    assert system.stop() == 0
+    with System(bhiv, tmp_path / "d") as system:
+        load = start_load(system)
+        for _ in range(2):  # and again after the next start
+            progress(load, 1500)
+            begun = time.monotonic()
+            pids = [system.pid(name) for name in system.names()]
+            system.up.signal(signal.SIGTERM)
+            system.up.signal(signal.SIGTERM)  # an impatient person
+            assert system.up.process.wait(10) == 0
+            assert time.monotonic() - begun < 5
+            assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")], "a part was left behind"
+            system.up.close()
+            system.start()
+        progress(load)
+        assert check(system, acked(load))["events"] >= 3500
+        assert system.stop() == 0
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -151,9 +151,18 @@ def test_what_cannot_be_published_is_refused(broker, args, status):
         assert tool(broker, "pub", *args).returncode == status
 
 
-def test_an_ack_of_a_live_message_says_seq_0_and_it_is_said_once(own):
-    assert lines(tool(own, "pub", "layer2.telemetry.x", "{}", "--ack"))[0]["seq"] == 0
+def test_an_ack_of_a_live_message_says_that_nobody_keeps_it_and_it_is_said_once(own):
+    done = tool(own, "pub", "layer2.telemetry.x", "{}", "--ack")
+    ack = lines(done)[0]
+    assert ack["seq"] == 0 and ack["kept"] is False
+    assert done.stderr == "bhiv: layer2.telemetry.x is live: nobody keeps it\n"
     assert lines(tool(own, "stats"))[0]["in"]["live"]["messages"] == 1
+
+
+def test_what_is_kept_is_acked_without_a_word_about_keeping(broker):
+    done = tool(broker, "pub", EVENT, "{}", "--ack")
+    assert "kept" not in lines(done)[0] and done.stderr == ""
+    assert tool(broker, "pub", "layer2.telemetry.x", "{}").stderr == "", "no --ack, no terminal"
 
 
 def test_live_messages_reach_the_broker_before_the_tool_ends(own):
@@ -228,6 +237,38 @@ def test_a_live_reader_that_was_too_slow_is_told_what_it_missed_and_where(own):
     sub.end(130)
 
 
+def test_what_was_lost_before_the_first_message_that_was_heard_is_told(own):
+    sub = listening(own, "sub", "core.event.")
+    begun = time.monotonic()
+    eventually(lambda: time.monotonic() - begun > 0.3, what="the subscription settled")
+    sub.signal(signal.SIGSTOP)
+    own.kill()
+    own.start()
+    tool(own, "pub", "core.event.lost", "{}")  # its subscription is not back yet
+    sub.signal(signal.SIGCONT)
+    heard = []
+
+    def hears():
+        tool(own, "pub", "core.event.later", "{}")
+        return select.select([sub.process.stdout], [], [], 0)[0]
+
+    eventually(hears, what="the subscription is back")
+    heard.append(sub.next())
+    assert heard[0]["topic"] == "core.event.later"
+    lost = heard[0]["header"]["seq"] - 1
+    eventually(lambda: f"missed {lost} between 1 and {lost};" in sub.words.read_text(),
+               what="a word about what was missed")
+
+
+def test_a_subscription_that_begins_in_the_middle_has_missed_nothing(own):
+    tool(own, "pub", EVENT, "{}", "--count", "10")
+    sub = listening(own, "sub", "core.event.", "--count", "1")
+    tool(own, "pub", EVENT, "{}")
+    assert sub.next()["header"]["seq"] == 11
+    sub.end()
+    assert sub.words.read_text() == ""
+
+
 def test_from_reads_the_journal_and_goes_on_with_live_ones(own):
     tool(own, "pub", EVENT, '{"n":1}', "--count", "3")
     sub = listening(own, "sub", ">", "--from", "2", "--count", "4")
@@ -258,6 +299,21 @@ def test_a_place_beyond_the_journal_is_66_and_no_time_is_65(broker):
     assert tool(broker, "sub", "core..x").returncode == 65
 
 
+@pytest.mark.parametrize("pattern", ["$bus.", "$bus.>", "_inbox.", "$", "_x.>"])
+def test_what_the_broker_lets_nobody_hear_is_65_at_once(broker, pattern):
+    done = tool(broker, "sub", pattern)
+    assert done.returncode == 65 and "$bus.peer." in done.stderr
+
+
+def test_who_comes_and_goes_may_be_heard(own):
+    sub = listening(own, "sub", "$bus.peer.>", "--count", "1")
+    with own.peer() as peer:
+        peer.ask("$bus.hello", {"service": "agent.short", "instance": "i1", "inbox": peer.inbox,
+                                "version": "1", "pid": 1})
+        assert sub.next()["topic"].startswith("$bus.peer.")
+    sub.end()
+
+
 def test_tail_prints_the_last_that_fit_and_follows(own):
     for n in range(30):
         topic = "karma.note" if n % 10 == 0 else EVENT
@@ -283,6 +339,18 @@ def test_a_reader_that_goes_away_ends_the_tool_without_a_word(own):
     assert len(done.stdout.splitlines()) == 2 and done.stderr == ""
 
 
+@pytest.mark.parametrize("args", [("sub", ">"), ("sub", ">", "--from", "0"), ("tail", "-f"),
+                                  ("stats", "--watch", "--interval", "1h")])
+def test_a_reader_that_goes_away_ends_a_silent_tool_at_once(own, args):
+    tool(own, "pub", EVENT, "{}")
+    idle = Tool(own, *args)
+    if args != ("sub", ">"):
+        idle.next()  # it waits for more
+    idle.process.stdout.close()
+    assert idle.process.wait(10) == 0
+    assert idle.words.read_text() == ""
+
+
 # --- Asking -------------------------------------------------------------------------------------
 
 
@@ -304,15 +372,24 @@ def test_a_command_whose_owner_is_away_is_durable_and_124(broker):
     assert done.returncode == 124 and re.search(r"journaled as \d+", done.stderr)
 
 
-def test_asking_what_has_no_answer_is_64(broker):
-    assert tool(broker, "req", "layer2.telemetry.x").returncode == 64
-    assert tool(broker, "req", "core.note").returncode == 64
+@pytest.mark.parametrize("topic, words", [
+    ("layer2.telemetry.x", "nobody replies to layer2.telemetry.x"),
+    ("core.note", "nobody replies to core.note"),
+    (EVENT, f"nobody replies to {EVENT}"),
+    ("karma.nosuch", "karma knows no command karma.nosuch"),
+    ("bucket.nosuch.thing", "bucket knows no command"),
+])
+def test_asking_what_has_no_answer_is_65_and_nothing_is_journaled(own, topic, words):
+    done = tool(own, "req", topic, "{}")
+    assert done.returncode == 65 and words in done.stderr and "bhiv pub" in done.stderr
+    assert lines(tool(own, "stats"))[0]["head"] == 0
 
 
 def test_nobody_at_the_endpoint_is_69_and_says_which(bhiv, tmp_path):
     done = subprocess.run([bhiv, "peers", "--dir", str(tmp_path), "--timeout", "200ms"],
                           capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 69 and f"ipc://{tmp_path}/bus.in" in done.stderr
+    assert "bhiv up" in done.stderr and "BHIV_DIR" in done.stderr
 
 
 def test_half_a_bus_and_a_folder_too_long_are_78(bhiv, tmp_path):
@@ -354,9 +431,29 @@ def on_terminal(broker, *args, env=None):
 
 def test_a_terminal_gets_a_table_and_a_pipe_gets_json(broker):
     assert json.loads(tool(broker, "topics").stdout.splitlines()[0])["class"] == "journaled"
-    table = on_terminal(broker, "stats")
-    assert "VALUE" in table and re.search(r"^head +\d+$", table, re.M)
+    table = on_terminal(broker, "stats", "--all")
+    assert "VALUE" in table and re.search(r"^commits\.count +\d+$", table, re.M)
     assert on_terminal(broker, "stats", "--format", "json").startswith("{")
+
+
+def test_stats_on_a_terminal_are_a_dozen_lines_with_what_matters_first(own):
+    tool(own, "pub", EVENT, "{}", "--count", "7")
+    with own.peer() as peer:
+        peer.ask("$bus.fetch", {"consumer": "reader", "filters": ["core."], "from": 3, "ack": 3,
+                                "max": 1, "wait_ms": 0})
+        table = on_terminal(own, "stats", env={"NO_COLOR": "1"})
+    rows = table.splitlines()
+    assert 10 <= len(rows) <= 16, table
+    for row in (r"head +7", r"in, journaled +7", r"lag of reader +5", r"refused +0", r"pending +0 B",
+                r"commit latency +p50 \d+\.\d\d ms, p99 \d+\.\d\d ms", r"journal state +ok"):
+        assert re.search(f"^{row}$", table, re.M), (row, table)
+    watched = own.bhiv, "stats", "--watch", "--interval", "100ms", "--format", "line"
+    with subprocess.Popen([*watched, "--dir", str(own.folder)], stdout=subprocess.PIPE,
+                          text=True) as watch:
+        heads = (line for line in watch.stdout if line.startswith("head "))
+        next(heads)
+        assert re.fullmatch(r"head +7 +0\n", next(heads)), "nothing came: 0 a second"
+        watch.kill()
 
 
 def test_no_color_is_honoured(broker):
@@ -399,6 +496,17 @@ def test_a_backup_of_a_running_system_restores_to_the_same_records(own, tmp_path
     assert tool(own, "restore", str(tmp_path / "copy"), "--dir", target).returncode == 77
 
 
+def test_long_work_says_on_a_terminal_what_it_is_at(own, tmp_path):
+    tool(own, "pub", EVENT, "{}")
+    shown = on_terminal(own, "backup", str(tmp_path / "copy"))
+    assert "copying broker" in shown and "verifying the copy of broker\r\033[K" in shown
+    own.stop()
+    assert "checking broker\r\033[K" in on_terminal(own, "check")
+    own.start()
+    silent = tool(own, "backup", str(tmp_path / "other"))
+    assert silent.returncode == 0 and silent.stderr == ""
+
+
 def test_a_backup_goes_nowhere_but_into_an_empty_folder(own, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "kept").write_text("x")
@@ -413,7 +521,8 @@ def test_a_backup_goes_nowhere_but_into_an_empty_folder(own, tmp_path):
 def test_check_finds_the_byte_that_was_flipped(own, tmp_path):
     marker = "abcdefgh" * 16
     tool(own, "pub", EVENT, json.dumps({"text": marker}), "--count", "50")
-    assert tool(own, "check").returncode == 75, "in use"
+    busy = tool(own, "check")
+    assert busy.returncode == 75 and "stop it first, or check a backup" in busy.stderr
     own.stop()
     good = lines(tool(own, "check"))
     assert [store["status"] for store in good] == ["ok"] and good[0]["records"] >= 50
@@ -459,8 +568,21 @@ def test_every_verb_has_a_help_that_names_its_flags_and_their_twins(bhiv):
 def test_no_verb_and_a_wrong_one_are_64(bhiv):
     assert bare(bhiv).returncode == 64
     wrong = bare(bhiv, "publish")
-    assert wrong.returncode == 64 and "publish" in wrong.stderr
+    assert wrong.returncode == 64 and "publish" in wrong.stderr and "mean" not in wrong.stderr
     assert bare(bhiv, "pub", "--no-such-flag").returncode == 64
+
+
+@pytest.mark.parametrize("word, verb", [("pup", "pub"), ("stat", "stats"), ("chekc", "check"),
+                                        ("restroe", "restore"), ("toppics", "topics")])
+def test_a_mistyped_verb_is_answered_with_the_nearest(bhiv, word, verb):
+    assert f"did you mean {verb}?" in bare(bhiv, word).stderr
+
+
+@pytest.mark.parametrize("page", [("--help",), ("pub", "--help")])
+def test_what_the_help_says_to_publish_bucket_takes(bhiv, page):
+    text = " ".join(bare(bhiv, *page).stdout.split())
+    body = json.loads(re.search(r"bhiv pub core\.event\.note --ack \\ '({.*?})'", text)[1])
+    assert body["requester_id"] == "bhiv_core" and body["event_type"] == "note"
 
 
 def test_the_version_is_the_same_everywhere(bhiv):

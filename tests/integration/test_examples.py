@@ -91,6 +91,33 @@ def test_service_answers_requests_in_any_number_of_instances(shared_system):
             program.kill()
 
 
+def test_a_service_without_a_broker_says_that_it_waits(tmp_path):
+    words = tmp_path / "words"
+    program = Program([PYTHON, str(ROOT_EXAMPLES / "service.py")], ready=False, log=words,
+                      env={"BHIV_INGRESS": f"ipc://{tmp_path}/in", "BHIV_EGRESS": f"ipc://{tmp_path}/out"})
+    try:
+        eventually(lambda: f"waiting for the broker at ipc://{tmp_path}/out" in words.read_text())
+    finally:
+        program.kill()
+
+
+def test_a_folder_is_enough_to_find_the_bus(shared_system):
+    env = {key: value for key, value in os.environ.items() if key not in environment(shared_system)}
+    done = subprocess.run([PYTHON, str(ROOT_EXAMPLES / "publish.py")], capture_output=True, text=True,
+                          env={**env, "BHIV_DIR": str(shared_system.folder)}, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_fetch_names_the_cursor_that_belongs_to_another_journal(shared_system, tmp_path):
+    cursor = tmp_path / "cursor"
+    cursor.write_text(json.dumps({"from": 1, "epoch": "another"}))
+    done = run(shared_system, "fetch.py", str(cursor), "--once")
+    assert done.returncode == 1 and "another journal" in done.stderr and str(cursor) in done.stderr
+    cursor.write_text(json.dumps({"from": 10**9, "epoch": None}))
+    done = run(shared_system, "fetch.py", str(cursor), "--once")
+    assert done.returncode == 1 and "AHEAD" in done.stderr and str(cursor) in done.stderr
+
+
 @pytest.mark.parametrize("name", ["publish.sh"])
 def test_shell_example_runs_as_printed(shared_system, name):
     done = subprocess.run(

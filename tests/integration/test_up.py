@@ -3,8 +3,10 @@
 import os
 import select
 import signal
+import socket
 import stat
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -60,6 +62,28 @@ def test_without_a_bridge_it_says_where_the_bus_is(bhiv, tmp_path):
     with System(bhiv, tmp_path / "d", args=["--only", "broker"]) as system:
         assert system.up.line == f"ready {system.ingress}"
         assert system.names() == ["broker"]
+
+
+def test_it_hints_at_what_works_with_its_own_ports_and_folder(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", env={"BHIV_HINTS": "1"}) as system:
+        hints = eventually(lambda: system.log_path.read_text().partition("In another shell:\n")[2])
+        printed = [line.strip() for line in hints.splitlines() if line.startswith("    ")]
+        assert any(f"--dir {system.folder}" in line for line in printed)
+        for line in printed:
+            if line.startswith("curl"):
+                done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30,
+                                      check=False)
+                assert done.returncode == 0 and done.stdout.startswith("{"), line
+            elif "stats" in line:
+                assert subprocess.run(["bash", "-c", line], capture_output=True, timeout=30,
+                                      check=False).returncode == 0, line
+        assert sum(line.startswith("curl") for line in printed) == 2
+
+
+def test_no_hints_go_into_a_log_file(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker"]) as system:
+        system.stop()
+        assert "In another shell" not in system.log_path.read_text()
 
 
 @pytest.mark.parametrize("args, names", [
@@ -180,6 +204,28 @@ def test_asked_to_stop_it_stops_all_in_order_and_exits_0(bhiv, tmp_path, number)
     assert log.rindex("bucket stopped") < log.rindex("broker stopped"), "the broker is the last"
 
 
+def test_a_stop_that_is_repeated_at_once_kills_nothing(bhiv, tmp_path):
+    system = System(bhiv, tmp_path / "d").start()
+    system.up.signal(signal.SIGTERM)
+    system.up.signal(signal.SIGINT)  # another number: the kernel cannot merge the two
+    assert system.up.process.wait(15) == 0
+    system.up.close()
+    assert "part_kill" not in system.log_path.read_text()
+
+
+def test_a_stop_that_is_asked_for_again_later_kills_what_hangs(bhiv, tmp_path):
+    system = System(bhiv, tmp_path / "d", args=["--only", "broker"]).start()
+    os.kill(system.pid("broker"), signal.SIGSTOP)
+    fd = os.pidfd_open(system.up.pid)
+    begun = time.monotonic()
+    system.up.signal(signal.SIGTERM)
+    eventually(lambda: ended(fd, 0) or system.up.signal(signal.SIGTERM), 4, every=0.1)
+    assert 1 <= time.monotonic() - begun < 4, "after a second, and before the five it would wait"
+    os.close(fd)
+    assert system.up.process.wait(15) == 0
+    system.up.close()
+
+
 def test_a_part_that_does_not_stop_is_killed_in_the_end(bhiv, tmp_path):
     system = System(bhiv, tmp_path / "d", args=["--only", "broker"]).start()
     os.kill(system.pid("broker"), signal.SIGSTOP)
@@ -214,11 +260,24 @@ def test_a_wrong_command_line_is_64(bhiv, tmp_path, args):
     assert up(bhiv, tmp_path / "d", *args).returncode == 64
 
 
-def test_a_port_that_is_taken_ends_up_with_69_and_stops_the_others(bhiv, tmp_path):
+@pytest.mark.parametrize("offset", [0, 2, 51, 80])
+def test_a_port_that_is_taken_is_named_in_one_sentence_and_nothing_is_started(bhiv, tmp_path, offset):
+    base = free_port_base()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", base + offset))
+        held.listen()
+        refused = up(bhiv, tmp_path / "d", "--port-base", str(base))
+    assert refused.returncode == 75 and refused.stdout == ""
+    assert refused.stderr.splitlines()[-1] == (
+        f"bhiv: port {base + offset} is taken: is another bhiv up running? try --port-base 9000")
+    assert "part_" not in refused.stderr
+
+
+def test_a_port_that_a_part_finds_taken_ends_up_with_75_and_stops_the_others(bhiv, tmp_path):
     with System(bhiv, tmp_path / "a", args=["--only", "broker"]) as first:
         argv = [bhiv, "up", "--dir", str(tmp_path / "b"), "--port-base", str(first.base)]
         second = Program(argv, log=tmp_path / "b.log", ready=False)
-        assert second.process.wait(20) == 69
+        assert second.process.wait(20) == 75
         assert second.process.stdout.read() == b""
         second.close()
         assert list((tmp_path / "b" / "run").glob("*.pid")) == []

@@ -31,6 +31,7 @@ class Publisher(threading.Thread):
         self.next = 1
         self.stall = stall  # seconds without an ack after which all in flight is said again
         self.pad = "x" * pad
+        self.longest = 0  # seconds between two acks
         self.resends = 0
         self.duplicates = 0
         self.error = None
@@ -105,7 +106,9 @@ class Publisher(threading.Thread):
                     self.duplicates += bool(body["duplicate"])
                     self.acked[header["re"]] = body["seq"]
                     del self.flight[pseq]
-                    moved, waiting = time.monotonic(), 0
+                    now = time.monotonic()
+                    self.longest = max(self.longest, now - moved)
+                    moved, waiting = now, 0
             elif body["error_code"] == "PSEQ_GAP":
                 expected = body["details"]["expected"]
                 if expected != waiting:
@@ -130,6 +133,7 @@ class Writer(threading.Thread):
         self.idempotent = idempotent
         self.acked = {}  # event_id -> seq
         self.failures = 0
+        self.longest = 0  # seconds that a write took, whatever became of it
         self.halt = threading.Event()
 
     def run(self):
@@ -139,6 +143,7 @@ class Writer(threading.Thread):
             n += 1
             event = {"event_type": "rl_outcome", "agent_id": "http_agent", "reward": 1 if n % 2 else -1,
                      "user_id": f"{self.name}_user", "task_id": f"{self.name}-{n}"}
+            begun = time.monotonic()
             headers = {"Idempotency-Key": f"{self.name}-{n}"} if self.idempotent else {}
             try:
                 answer = session.post(self.url, json={"requester_id": "bhiv_core", "event_data": event},
@@ -150,3 +155,4 @@ class Writer(threading.Thread):
             except (requests.RequestException, ValueError):
                 self.failures += 1
                 session = requests.Session()
+            self.longest = max(self.longest, time.monotonic() - begun)

@@ -2,6 +2,15 @@
 #include "bridge-http/event.h"
 #include <criterion/criterion.h>
 
+Test(event, a_damaged_record_is_named_and_passed_by_last_event_id)
+{
+    BUS_AUTO(text_destroy) text_t *text = text_new();
+    bridge_event_damaged(7, text);
+    cr_assert_str_eq(text_view(text).data,
+                     "id: 7\nevent: dropped\n"
+                     "data: {\"reason\":\"damaged\",\"count\":1,\"seq\":7}\n\n");
+}
+
 static client_heard_t
 heard_of(uint64_t seq)
 {

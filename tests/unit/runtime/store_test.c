@@ -342,7 +342,9 @@ static int
 open_in_child(const char *path)
 {
     store_t *store = NULL;
-    return (int) open_at(path, 64 << 20, &store);
+    bus_err_t err = open_at(path, 64 << 20, &store);
+    store_destroy(&store);
+    return (int) err;
 }
 
 Test(store, refuses_a_second_open_in_another_process)
