@@ -210,6 +210,9 @@ release_trim(router_t *self, const batch_item_t *item)
     }
     self->position.first = item->first;
     self->position.bytes = item->expected;
+    if (item->count == JOURNAL_TRIM_MAX) {
+        control_trim(self); // there may be more: at its pace, not at the tick's
+    }
 }
 
 static void

@@ -345,9 +345,8 @@ control_hear_consumer(router_t *self, bus_view_t consumer, uint64_t next, uint64
 }
 
 void
-control_tick(router_t *self)
+control_trim(router_t *self)
 {
-    consumer_store(self->consumers, store_consumer, self);
     if (!self->options.is_trimming || self->is_trim_pending ||
         gather_reserve(self->gather, 1, 0) != BUS_OK) {
         return;
@@ -355,4 +354,11 @@ control_tick(router_t *self)
     const batch_entry_t trim = {.kind = BATCH_TRIM, .seq = consumer_floor(self->consumers)};
     gather_add(self->gather, &trim);
     self->is_trim_pending = true;
+}
+
+void
+control_tick(router_t *self)
+{
+    consumer_store(self->consumers, store_consumer, self);
+    control_trim(self);
 }

@@ -87,6 +87,7 @@ bool control_checks_body(bus_view_t topic);
 // Where a consumer stands, as the reader tells.
 void control_hear_consumer(router_t *self, bus_view_t consumer, uint64_t next, uint64_t ack);
 // Once a second: acks of consumers to the journal, and retention.
+void control_trim(router_t *self); // asks for what retention lets go, unless that is under way
 void control_tick(router_t *self);
 
 // commit.c

@@ -253,6 +253,16 @@ def test_retention_never_passes_a_known_consumer(bhiv, folder):
             assert peer.fetch("x", [], 0, max=1)["records"][0][1]["seq"] == first
 
 
+def test_retention_keeps_up_with_a_journal_that_is_much_too_large(bhiv, folder):
+    with Broker(bhiv, folder, ("--bus-in", "0", "--bus-out", "0")) as broker, broker.peer() as peer:
+        for _ in range(10):
+            head = ack_of(peer, "$bus.batch", [["core.event.x", {}, {}]] * 10000)["seq"]
+    args = ("--bus-in", "0", "--bus-out", "0", "--retention-bytes", "4k")
+    with Broker(bhiv, folder, args) as broker, broker.peer() as peer:
+        # A trim takes 10,000 records; one a second would need ten.
+        eventually(lambda: stats_of(peer)["first"] > head - 100, timeout=5)
+
+
 def test_a_subscriber_that_stops_reading_costs_a_bounded_amount(bhiv, folder):
     program = open(bhiv, "rb").read()
     # What a sanitizer keeps of each allocation, and of what was freed, would count.
