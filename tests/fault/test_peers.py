@@ -172,8 +172,9 @@ def test_running_out_of_descriptors_is_survived(bhiv, tmp_path):
             for _ in range(1500):
                 push = crowd.context.socket(zmq.PUSH)
                 push.setsockopt(zmq.LINGER, 0)
-                push.setsockopt(zmq.RECONNECT_IVL, 50)
+                push.setsockopt(zmq.RECONNECT_IVL, 200)
                 push.connect(broker.ingress)
+                crowd.members.append((push, None, None))  # kept, or Python closes it
             eventually(lambda: stats_of(peer)["connections_refused"] >= 500, 20, 0.1, "the limit")
             for _ in range(20):
                 ack_of(peer, TOPIC, BODY)
