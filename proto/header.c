@@ -226,25 +226,33 @@ take_value(decode_t *self, const key_row_t *row, walk_t *walk)
     return taken;
 }
 
+// Whether every text in a whole value is one. A value that we do not read, others will: one bad
+// text in the journal would stop each of them there, for good.
+static bool
+has_utf8_only(bus_view_t value)
+{
+    walk_t walk = walk_from(value);
+    walk_item_t item;
+    while (walk.at != walk.end && walk_item_read(&walk, &item)) {
+        if (item.type == WALK_STR && !walk_utf8(item.bytes)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 // Steps over a value that we do not read. False where it is cut off.
 static bool
 pass_value(walk_t *walk, const char **reterr_why)
 {
-    walk_t before = *walk;
-    walk_item_t item;
-    if (!walk_item_read(walk, &item)) {
-        return false;
-    }
-    if (item.type != WALK_ARRAY && item.type != WALK_MAP) {
-        return true;
-    }
-    *walk = before;
     bus_view_t value;
     if (walk_skip(walk, &value) != BUS_OK) {
         return false;
     }
     if (walk_check(value, WALK_ANY, BODY_DEPTH_MAX, reterr_why) != BUS_OK) {
         assert(*reterr_why != NULL);
+    } else if (!has_utf8_only(value)) {
+        *reterr_why = "a text is not UTF-8";
     }
     return true;
 }

@@ -107,6 +107,9 @@ HEADERS = {
     "the_broker_s_name": pack({"source": "$bus"}),
     "nested_too_deep": b"\x81\xa1x" + nested(60),
     "never_used_c1": b"\x81\xa1x\xc1",
+    # What nobody here reads is journaled with the rest: it must not stop those who read it.
+    "an_unknown_text_that_is_not_utf8": b"\x81\xa1x\xa2\xff\xfe",
+    "an_unknown_text_deeper": b"\x81\xa1x\x91\xa2\xff\xfe",
 }
 BODIES = {
     "empty": b"",

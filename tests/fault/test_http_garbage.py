@@ -82,7 +82,8 @@ def test_malformed_requests_in_numbers_are_refused_and_harm_nobody(system, long)
         for status in statuses(address, [broken(dice) for _ in range(50)]):
             seen[status] = seen.get(status, 0) + 1
     print(seen)
-    assert not [status for status in seen if status >= 500], seen
+    # 505 is right: a changed byte can ask for another version of HTTP.
+    assert not [status for status in seen if status >= 500 and status != 505], seen
     assert seen.get(400, 0) > 100 and seen.get(422, 0) > 10, seen
     assert system.pid("bridge") == pid, "the bridge died"
     assert resident(pid) - before < 64 << 20

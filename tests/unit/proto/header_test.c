@@ -307,6 +307,13 @@ Test(header, keys_are_utf8_texts)
     assert_refused(VIEW_LITERAL("\x81\xa2id\xc4\x01x"), "id must be a text of 1 to 64 bytes");
 }
 
+Test(header, texts_of_unknown_keys_are_utf8_however_deep)
+{
+    assert_refused(VIEW_LITERAL("\x81\xa1x\xa2\xff\xfe"), "a text is not UTF-8");
+    assert_refused(VIEW_LITERAL("\x81\xa1x\x91\x81\xa1y\xa1\xff"), "a text is not UTF-8");
+    assert_refused(VIEW_LITERAL("\x81\xa1x\x81\xa1\xff\x01"), "a text is not UTF-8");
+}
+
 Test(header, unknown_keys_hold_any_value_to_the_depth_of_a_body)
 {
     header_t header;
