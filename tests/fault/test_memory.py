@@ -83,7 +83,7 @@ def test_a_service_without_memory_applies_nothing_by_halves(bhiv, tmp_path, faul
             pid = system.restarted(part, 0)
             page.only_pid = pid
             page.arm(MALLOC, FAIL, start=dice.randrange(1, 400), count=1)
-            eventually(lambda: page.failed, 20, 0.005, "a failure")
+            eventually(lambda: page.failed, 60, 0.005, "a failure")
             page.clear()
             before = len(load.acked)
             eventually(lambda before=before: load.error or len(load.acked) > before + 50)

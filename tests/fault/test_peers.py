@@ -80,19 +80,16 @@ def tcp(bhiv, tmp_path):
 
 
 def test_answers_to_peers_that_have_gone_are_counted_and_leak_nothing(bhiv, tmp_path, long):
-    count = 100_000 if long else 20_000
+    count = 12_500 if long else 3_000
     with Broker(bhiv, tmp_path / "d") as broker, broker.peer() as peer:
-        def round_of(number):
-            for n in range(count // 4):
+        used = []
+        for number in range(8):
+            for n in range(count):
                 peer.send(TOPIC, BODY, ack=True, reply_to=f"_inbox.gone{number}.{n}")
-            return ack_of(peer, TOPIC, BODY)
-
-        round_of(0)  # warms up what is allocated once
-        before = memory(broker.program.pid)
-        for number in range(1, 4):
-            round_of(number)
-        assert stats_of(peer)["orphans"] == count // 4 * 4
-        assert memory(broker.program.pid) < before + (4 << 20)
+            ack_of(peer, TOPIC, BODY)
+            used.append(memory(broker.program.pid))
+        assert stats_of(peer)["orphans"] == 8 * count
+        assert used[-1] < max(used[:4]) + (1 << 20), used
 
 
 def test_a_thousand_peers_asking_at_once_get_every_answer(bhiv, tmp_path, long):
@@ -122,22 +119,26 @@ def test_who_connects_during_a_restart_of_the_broker_gets_every_answer(bhiv, tmp
 
 
 def test_a_thousand_connections_leave_nothing_behind(tcp, long):
+    """And 5,000 with --long. libzmq looks through all inboxes for each that goes: that takes seconds."""
     with Peer(tcp.ingress, tcp.egress) as peer:
+        def stats():
+            return say(peer, "$bus.stats", {}, timeout=60)[1]
+
         pid = tcp.program.pid
         with Crowd(tcp, 10) as crowd:
             crowd.welcomed()
-        eventually(lambda: stats_of(peer)["inboxes"] == 1)
+        eventually(lambda: stats()["inboxes"] == 1)
         before, used = descriptors(pid), memory(pid)
-        for _ in range(10 if long else 3):
+        for _ in range(4 if long else 3):
             with Crowd(tcp, 2500 if long else 500) as crowd:
                 crowd.welcomed()
-                assert stats_of(peer)["inboxes"] == len(crowd.members) + 1
+                assert stats()["inboxes"] == len(crowd.members) + 1
                 assert descriptors(pid) >= before + 2 * len(crowd.members)
-            eventually(lambda: descriptors(pid) <= before + 2, 30, 0.1, "its descriptors back")
-            eventually(lambda: stats_of(peer)["inboxes"] == 1, what="the inboxes gone")
-            eventually(lambda: memory(pid) < used + (4 << 20), 15, 0.1,
+            eventually(lambda: descriptors(pid) <= before + 2, 60, 0.1, "its descriptors back")
+            eventually(lambda: stats()["inboxes"] == 1, 60, what="the inboxes gone")
+            eventually(lambda: memory(pid) < used + (8 << 20), 60, 0.1,
                        f"memory back to {used}")
-        assert stats_of(peer)["connections"] <= 10
+        assert stats()["connections"] <= 10
 
 
 def test_connects_and_disconnects_leave_nothing_behind(tcp, long):
