@@ -3,6 +3,7 @@
 // Everything is msgpack until the last step, so that numbers and key order are those of the bus.
 #include "answer.h"
 #include "metrics.h"
+#include "proto/rfc3339.h"
 #include "proto/transcode.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
@@ -216,8 +217,8 @@ pack_karma_error(const bridge_error_frame_t *frame,
                  bus_view_t message,
                  pack_t *out)
 {
-    char time[CLOCK_TEXT_SIZE];
-    clock_format(frame->time_us, time);
+    char time[RFC3339_SIZE];
+    rfc3339_format(frame->time_us, time);
     pack_text(out, "error");
     pack_map(out, 2);
     pack_pair_int(out, "code", error->status != 0 ? error->status : error_http(error->err));

@@ -5,6 +5,7 @@
 #include "journal.h"
 #include "params.h"
 #include "proto/limits.h"
+#include "proto/rfc3339.h"
 #include "proto/topic.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
@@ -29,8 +30,8 @@ on_published(bridge_request_t *self, const client_answer_t *answer)
     if (walk_find(self->body, "topic", &value) == BUS_OK && walk_as_str(value, &topic) != BUS_OK) {
         topic = VIEW_NONE;
     }
-    char at[CLOCK_TEXT_SIZE];
-    clock_format(answer->at != 0 ? answer->at : clock_wall_us(), at);
+    char at[RFC3339_SIZE];
+    rfc3339_format(answer->at != 0 ? answer->at : clock_wall_us(), at);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 6);
     pack_pair_text(body, "status", "success");
@@ -97,8 +98,8 @@ free_page(void *arg)
 static void
 pack_time(pack_t *out, const char *key, uint64_t time_us)
 {
-    char text[CLOCK_TEXT_SIZE];
-    clock_format(time_us, text);
+    char text[RFC3339_SIZE];
+    rfc3339_format(time_us, text);
     pack_pair_text(out, key, text);
 }
 

@@ -1,9 +1,9 @@
 // event.c - CloudEvents and server-sent events (https://cloudevents.io, WHATWG HTML 9.2).
 #include "event.h"
 #include "proto/limits.h"
+#include "proto/rfc3339.h"
 #include "proto/topic.h"
 #include "proto/transcode.h"
-#include "runtime/clock.h"
 #include <stdio.h>
 
 // `source` is a URI reference: what cannot stand in one is percent-encoded.
@@ -29,8 +29,8 @@ static void
 write_event(const client_heard_t *heard, text_t *out)
 {
     const header_t *header = &heard->header;
-    char time[CLOCK_TEXT_SIZE];
-    clock_format(header->at != 0 ? header->at : header->time, time);
+    char time[RFC3339_SIZE];
+    rfc3339_format(header->at != 0 ? header->at : header->time, time);
     text_add_format(out, "{\"specversion\":\"1.0\",\"id\":");
     transcode_json_string(header->id.data == NULL ? VIEW_LITERAL("unknown") : header->id, out);
     text_add_format(out, ",\"source\":\"");

@@ -3,6 +3,7 @@
 #include "ask.h"
 #include "handler.h"
 #include "params.h"
+#include "proto/rfc3339.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
 #include "shapes.h"
@@ -95,11 +96,11 @@ on_life_event(bridge_request_t *self, const client_answer_t *answer)
     uint64_t time_us = clock_wall_us();
     if (walk_find(self->body, "timestamp", &value) == BUS_OK &&
         walk_as_str(value, &text) == BUS_OK) {
-        bus_err_t err = clock_parse(text, &time_us); // checked before it was asked
+        bus_err_t err = rfc3339_parse(text, &time_us); // checked before it was asked
         assert(err == BUS_OK);
     }
-    char time[CLOCK_TEXT_SIZE];
-    clock_format(time_us, time);
+    char time[RFC3339_SIZE];
+    rfc3339_format(time_us, time);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 6);
     pack_pair_text(body, "status", "success");
@@ -128,7 +129,7 @@ bridge_karma_event(bridge_request_t *self)
         return;
     }
     uint64_t time_us;
-    if (asked.timestamp.data != NULL && clock_parse(asked.timestamp, &time_us) != BUS_OK) {
+    if (asked.timestamp.data != NULL && rfc3339_parse(asked.timestamp, &time_us) != BUS_OK) {
         bridge_answer_invalid(self, "timestamp", "is no RFC 3339 time");
         return;
     }

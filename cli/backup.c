@@ -7,6 +7,7 @@
 #include "progress.h"
 #include "stores.h"
 
+#include "proto/rfc3339.h"
 #include "proto/text.h"
 #include "proto/transcode.h"
 #include "runtime/clock.h"
@@ -127,8 +128,8 @@ write_manifest(const cli_dir_t *to, bus_view_t manifest)
 static int
 copy_all(const cli_dir_t *from, const cli_dir_t *to, const cli_stores_t *stores)
 {
-    char now[CLOCK_TEXT_SIZE];
-    clock_format(clock_wall_us(), now);
+    char now[RFC3339_SIZE];
+    rfc3339_format(clock_wall_us(), now);
     BUS_AUTO(text_destroy) text_t *manifest = text_new();
     text_add_format(manifest,
                     "{\n  \"version\":\"%s\",\n  \"created_at\":\"%s\",\n  \"stores\":[",

@@ -1,9 +1,9 @@
 // output.c - see output.h. Tables are in table.c.
 #include "output.h"
 
+#include "proto/rfc3339.h"
 #include "proto/transcode.h"
 #include "proto/walk.h"
-#include "runtime/clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -111,8 +111,8 @@ static void
 add_headline(cli_output_t *self, const client_heard_t *record)
 {
     const header_t *header = &record->header;
-    char time[CLOCK_TEXT_SIZE];
-    clock_format(header->at != 0 ? header->at : header->time, time);
+    char time[RFC3339_SIZE];
+    rfc3339_format(header->at != 0 ? header->at : header->time, time);
     text_t *text = self->text;
     if (header->seq != 0) {
         text_add_format(text, "%llu ", (unsigned long long) header->seq);

@@ -2,8 +2,8 @@
 #include "connect.h"
 #include "output.h"
 
+#include "proto/rfc3339.h"
 #include "proto/walk.h"
-#include "runtime/clock.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -40,11 +40,11 @@ enum { COLUMNS = sizeof titles / sizeof titles[0] };
 static void
 add_cell(cli_table_t *table, const char *key, bus_view_t value)
 {
-    char text[CLOCK_TEXT_SIZE];
+    char text[RFC3339_SIZE];
     uint64_t since_us = 0;
     double boot_ms = 0;
     if (strcmp(key, "since") == 0 && walk_as_uint(value, &since_us) == BUS_OK) {
-        clock_format(since_us, text);
+        rfc3339_format(since_us, text);
         cli_table_add(table, view_from_text(text));
     } else if (strcmp(key, "boot_ms") == 0 && walk_as_real(value, &boot_ms) == BUS_OK) {
         snprintf(text, sizeof text, "%.1f", boot_ms);

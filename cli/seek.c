@@ -1,6 +1,7 @@
 // seek.c - the place of a time in the journal, whose own clock never goes backwards. See reader.h.
 #include "reader.h"
 
+#include "proto/rfc3339.h"
 #include "runtime/clock.h"
 
 #include <assert.h>
@@ -75,7 +76,7 @@ cli_seek_time(const char *text, uint64_t *ret_time_us)
         *ret_time_us = ago_ms < now_us / 1000 ? now_us - ago_ms * 1000 : 0;
         return CLI_DONE;
     }
-    if (clock_parse(view_from_text(text), ret_time_us) != BUS_OK) {
+    if (rfc3339_parse(view_from_text(text), ret_time_us) != BUS_OK) {
         return cli_fail(CLI_BAD_DATA,
                         "`%s` is no time: 2026-11-20T16:00:00Z, or 10m for ten minutes ago",
                         text);

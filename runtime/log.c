@@ -4,6 +4,7 @@
 // does not fit is cut and marked. A line that cannot be written is lost: there is nobody to tell.
 #include "log.h"
 #include "clock.h"
+#include "proto/rfc3339.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -130,8 +131,8 @@ log_line(log_level_t level, const char *id, const char *format, ...)
     int caller_errno = errno;
     char line[LINE_SIZE_MAX];
     char text[LINE_SIZE_MAX];
-    char time[CLOCK_TEXT_SIZE];
-    clock_format(clock_wall_us(), time);
+    char time[RFC3339_SIZE];
+    rfc3339_format(clock_wall_us(), time);
     int head = snprintf(
         line, sizeof(line) / 2, "%s %s %s %s", time, level_texts[level], state.program, id);
     size_t size = head < 0 ? 0 : (size_t) head;

@@ -4,9 +4,9 @@
 // time in microseconds.
 #include "context.h"
 
+#include "proto/rfc3339.h"
 #include "proto/walk.h"
 #include "refusal.h"
-#include "runtime/clock.h"
 
 typedef struct {
     uint64_t count;                         // events
@@ -112,8 +112,8 @@ bucket_context_read(service_apply_t *apply, const void *message)
         pack_pair_nil(apply->answer, "context");
         return BUS_OK;
     }
-    char last[CLOCK_TEXT_SIZE];
-    clock_format(context.last, last);
+    char last[RFC3339_SIZE];
+    rfc3339_format(context.last, last);
     pack_text(apply->answer, "context");
     pack_map(apply->answer, 4);
     pack_pair_str(apply->answer, "agent_id", read->agent_id);

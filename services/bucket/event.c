@@ -9,9 +9,9 @@
 #include "forward.h"
 #include "index.h"
 #include "proto/limits.h"
+#include "proto/rfc3339.h"
 #include "proto/walk.h"
 #include "refusal.h"
-#include "runtime/clock.h"
 
 static const char *const writers[] = {
     "bhiv_core", "workflow_executor", "unified_action_orchestrator"};
@@ -85,8 +85,8 @@ pack_rest(bus_view_t body, pack_t *out)
 static void
 pack_event(const service_apply_t *apply, const schema_core_event_t *event, pack_t *out)
 {
-    char at[CLOCK_TEXT_SIZE];
-    clock_format(apply->header->at, at);
+    char at[RFC3339_SIZE];
+    rfc3339_format(apply->header->at, at);
     bus_view_t trace = event_trace(apply, event);
     bool own_time = event->timestamp.data != NULL;
 

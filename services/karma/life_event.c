@@ -6,7 +6,7 @@
 // kept with the event, so that a replay needs nothing else.
 #include "event.h"
 #include "operations.h"
-#include "runtime/clock.h"
+#include "proto/rfc3339.h"
 #include "user.h"
 
 static bus_err_t
@@ -35,7 +35,7 @@ find_time(service_apply_t *self, const schema_life_event_t *message, uint64_t *r
         return service_refuse(
             self, BUS_FORBIDDEN, "effective_at needs the test helpers", VIEW_NONE);
     }
-    if (clock_parse(message->effective_at, ret_at) != BUS_OK) {
+    if (rfc3339_parse(message->effective_at, ret_at) != BUS_OK) {
         return refuse_field(self, "effective_at", "is no RFC 3339 time");
     }
     return BUS_OK;

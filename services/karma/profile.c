@@ -1,7 +1,7 @@
 // profile.c - what is known of a user, and what was learned from all. Source:
 // docs/originals.md 1.5.
 #include "operations.h"
-#include "runtime/clock.h"
+#include "proto/rfc3339.h"
 #include "user.h"
 
 // The rows of one token stand together (rules.c checks it): how many from row `i` on.
@@ -90,9 +90,9 @@ karma_profile(service_query_t *self, const void *message_)
     if (err != BUS_OK) {
         return err;
     }
-    char time[CLOCK_TEXT_SIZE];
+    char time[RFC3339_SIZE];
     char hash[KARMA_HASH_SIZE];
-    clock_format(ledger.decayed_at, time);
+    rfc3339_format(ledger.decayed_at, time);
     karma_user_hash(&ledger, hash);
 
     pack_t *out = self->answer;

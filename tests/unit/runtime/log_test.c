@@ -1,6 +1,6 @@
 // log_test.c - a line has the shape that the header shows, whatever its values are.
 #include "child.h"
-#include "runtime/clock.h"
+#include "proto/rfc3339.h"
 #include "runtime/log.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -13,7 +13,7 @@ behind_time(const child_t *child)
     uint64_t time_us = 0;
     size_t size = strlen(child->output);
     cr_assert_gt(size, 29);
-    cr_assert_eq(clock_parse(view_from(child->output, 27), &time_us), BUS_OK);
+    cr_assert_eq(rfc3339_parse(view_from(child->output, 27), &time_us), BUS_OK);
     cr_assert_eq(child->output[27], ' ');
     cr_assert_eq(child->output[size - 1], '\n');
     return child->output + 28;
