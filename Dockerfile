@@ -10,10 +10,11 @@ RUN cmake --preset release -DBUS_TESTS=OFF && cmake --build --preset release --t
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-       libzmq5 libczmq4 libmsgpackc2 liblmdb0 libmicrohttpd12 libjansson4 libsodium23 libssl3 libxxhash0 libmpfr6 \
+       libzmq5 libczmq4 libmsgpackc2 liblmdb0 libmicrohttpd12 libjansson4 libsodium23 libssl3 libxxhash0 libmpfr6 libcurl4 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && useradd --uid 10001 --no-create-home --home-dir /var/lib/bhiv --shell /usr/sbin/nologin bhiv \
-    && mkdir -p /var/lib/bhiv/broker /var/lib/bhiv/bucket /var/lib/bhiv/karma \
+    && mkdir -p /var/lib/bhiv/broker /var/lib/bhiv/bucket /var/lib/bhiv/karma /var/lib/bhiv/workflow \
+       /var/lib/bhiv/core \
     && chown -R bhiv:bhiv /var/lib/bhiv && chmod -R 0700 /var/lib/bhiv
 COPY --from=build /src/build/release/bhiv /usr/local/bin/bhiv
 USER bhiv

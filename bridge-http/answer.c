@@ -54,6 +54,12 @@ finish(bridge_request_t *self, int status, struct MHD_Response *response)
     for (size_t i = 0; i < self->header_count; i++) {
         add_header(response, self->headers[i].name, self->headers[i].value);
     }
+    if (self->route != NULL && self->route->deprecated_s != 0) {
+        char deprecation[BRIDGE_ROUTE_DATE_SIZE], sunset[BRIDGE_ROUTE_DATE_SIZE];
+        bridge_route_notice(self->route->deprecated_s, deprecation, sunset);
+        add_header(response, "Deprecation", deprecation);
+        add_header(response, "Sunset", sunset);
+    }
     if (self->must_close) {
         add_header(response, "Connection", "close");
     }
@@ -194,21 +200,22 @@ text_of(bus_view_t body, const char *key)
     return text;
 }
 
+// Karma's shape has a time of its own.
 static uint32_t
-pack_extra(bus_view_t extra, pack_t *out)
+pack_extra(bus_view_t extra, bridge_error_shape_t shape, pack_t *out)
 {
-    walk_t walk = walk_from(extra);
-    walk_item_t map;
-    if (extra.data == NULL || walk_next(&walk, &map) != BUS_OK || map.type != WALK_MAP) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < 2 * map.count; i++) {
-        bus_view_t value;
-        bus_err_t err = walk_skip(&walk, &value);
-        assert(err == BUS_OK);
+    uint32_t count = 0;
+    bus_view_t key, value;
+    walk_pairs_t pairs = walk_pairs(extra);
+    while (extra.data != NULL && walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if (shape == BRIDGE_ERROR_KARMA && view_is(key, "timestamp")) {
+            continue;
+        }
+        pack_str(out, key);
         pack_raw(out, value);
+        count++;
     }
-    return map.count;
+    return count;
 }
 
 static uint32_t
@@ -258,7 +265,7 @@ bridge_answer_pack_error(const bridge_error_frame_t *frame,
         pack_pair_uint(out, "retry_after", error->retry_after_s);
         count++;
     }
-    count += pack_extra(error->extra, out);
+    count += pack_extra(error->extra, frame->shape, out);
     pack_count(out, map, count);
 }
 
@@ -363,6 +370,45 @@ bridge_answer_invalid(bridge_request_t *self, const char *field, const char *pro
     bridge_answer_problems(self, NULL, &problems);
 }
 
+// Whether an error has the key anyway, or it means nothing over HTTP (`channel`).
+static bool
+is_common(bus_view_t key)
+{
+    static const char *const keys[] = {"status",
+                                       "error_code",
+                                       "message",
+                                       "details",
+                                       "retry_after",
+                                       "trace_id",
+                                       "error",
+                                       "detail",
+                                       "path",
+                                       "channel"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (view_is(key, keys[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+bridge_answer_pack_extra(bus_view_t body, uint32_t more, pack_t *out)
+{
+    size_t map = pack_map_begin(out);
+    uint32_t count = 0;
+    bus_view_t key, value;
+    walk_pairs_t pairs = walk_pairs(body);
+    while (body.data != NULL && walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if (key.data != NULL && !is_common(key)) {
+            pack_str(out, key);
+            pack_raw(out, value);
+            count++;
+        }
+    }
+    pack_count(out, map, count + more);
+}
+
 void
 bridge_answer_from_bus(bridge_request_t *self, const client_answer_t *answer)
 {
@@ -388,6 +434,11 @@ bridge_answer_from_bus(bridge_request_t *self, const client_answer_t *answer)
     if (answer->err == BUS_NO_RESPONDERS || answer->err == BUS_ABORTED) {
         error = (bridge_error_t){.err = BUS_SERVICE_UNAVAILABLE,
                                  .message = VIEW_LITERAL("the service is not there")};
+    }
+    BUS_AUTO(pack_destroy) pack_t *extra = pack_new();
+    if (answer->event == CLIENT_REPLIED) {
+        bridge_answer_pack_extra(answer->body, 0, extra);
+        error.extra = pack_view(extra);
     }
     bridge_answer_error(self, &error);
 }

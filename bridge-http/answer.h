@@ -39,7 +39,10 @@ void bridge_answer_invalid(bridge_request_t *self, const char *field, const char
 void bridge_answer_problems(bridge_request_t *self,
                             const schema_t *schema,
                             const schema_problems_t *problems);
-// The error that a service or the broker answered, in our shape.
+// Packs the pairs of a service's error that an error of ours has no place for (decision, rule,
+// audit_id, violation_type, …) as one map; `more` are promised behind them.
+void bridge_answer_pack_extra(bus_view_t body, uint32_t more, pack_t *out);
+// The error that a service or the broker answered, in our shape, with all that it says beside.
 void bridge_answer_from_bus(bridge_request_t *self, const client_answer_t *answer);
 // Text of any type. `content` is a literal or lives as long as the process.
 void bridge_answer_static(bridge_request_t *self, const char *type, bus_view_t content);

@@ -1,5 +1,6 @@
 // ask.c - asking the bus on behalf of a request.
 #include "ask.h"
+#include "health.h"
 #include "link.h"
 #include "proto/limits.h"
 #include "proto/topic.h"
@@ -104,11 +105,21 @@ static void
 fail(bridge_request_t *self, const client_answer_t *answer)
 {
     bool may_be_applied = answer->err == BUS_TIMEOUT || answer->err == BUS_ABORTED;
+    if (self->kind == BRIDGE_ASK_REFUSAL && self->seq > 0 && may_be_applied) {
+        succeed(self, &(client_answer_t){.event = CLIENT_ACKED, .seq = self->seq});
+        return;
+    }
     if (self->kind == BRIDGE_ASK_COMMAND && self->seq > 0 && may_be_applied) {
         answer_queued(self);
         return;
     }
     forget(self);
+    if (self->late != NULL && answer->err == BUS_TIMEOUT) {
+        bridge_then_fn *late = self->late;
+        self->late = NULL;
+        late(self, answer);
+        return;
+    }
     if (self->kind != BRIDGE_ASK_QUESTION && answer->err == BUS_ABORTED) {
         bridge_answer_refuse(self, BUS_TIMEOUT, "the bridge is stopping; it may have been sent");
         return;
@@ -132,6 +143,11 @@ on_answer(void *arg, const client_answer_t *answer)
         if (self->kind == BRIDGE_ASK_RECORD) {
             self->call = 0;
             succeed(self, answer);
+        } else if (self->kind == BRIDGE_ASK_REFUSAL &&
+                   !bridge_health_has_bucket(self->bridge->health)) {
+            client_cancel(self->bridge->client, self->call);
+            self->call = 0;
+            succeed(self, &(client_answer_t){.event = CLIENT_ACKED, .seq = self->seq});
         }
         return;
     case CLIENT_REPLIED:
@@ -159,6 +175,7 @@ wants(bridge_ask_kind_t kind)
         return CLIENT_WANT_ACK;
     case BRIDGE_ASK_COMMAND:
     case BRIDGE_ASK_READ:
+    case BRIDGE_ASK_REFUSAL:
         return CLIENT_WANT_ACK | CLIENT_WANT_REPLY;
     }
     return CLIENT_WANT_NOTHING;
@@ -206,11 +223,13 @@ bridge_ask(bridge_request_t *self, const bridge_ask_t *ask)
     }
     self->kind = ask->kind;
     self->then = ask->then;
+    self->late = ask->late;
     self->topic = strdup(ask->topic);
     assert(self->topic != NULL);
     self->seq = 0;
     id_make(self->message_id);
-    self->deadline_us = clock_boot_us() + BRIDGE_WAIT_MS * 1000ULL;
+    unsigned wait_ms = ask->wait_ms == 0 ? BRIDGE_WAIT_MS : ask->wait_ms;
+    self->deadline_us = clock_boot_us() + wait_ms * 1000ULL;
     if (connected) {
         send_now(self, ask->body, ask->idem);
         return;
@@ -260,55 +279,90 @@ bridge_ask_sweep(bridge_t *bridge, uint64_t now_us)
 
 // --- Refusing with an audit ---------------------------------------------------------------------
 
-enum { REQUESTER_SIZE_MAX = 255 };
+// Of what is told to Bucket, as schema/bucket.def has it.
+enum { REQUESTER_SIZE_MAX = 255, PRODUCT_SIZE_MAX = 64, SUBJECT_SIZE_MAX = 255 };
 
+// What is kept of it until it is journaled.
+typedef struct {
+    bus_err_t err;
+    const char *message;
+    bool says_success;
+} kept_t;
+
+// The answer: what Bucket made of it, or that it will be in the audit log.
 static void
-on_refusal_journaled(bridge_request_t *self, const client_answer_t *answer BUS_UNUSED)
+on_refusal_recorded(bridge_request_t *self, const client_answer_t *answer)
 {
-    const bridge_ask_refusal_t *refusal = self->state_data;
-    char audit_id[32];
-    (void) snprintf(audit_id, sizeof(audit_id), "audit_%llu", (unsigned long long) self->seq);
+    const kept_t *kept = self->state_data;
     BUS_AUTO(pack_destroy) pack_t *extra = pack_new();
-    pack_map(extra, refusal->says_success ? 2 : 1);
-    pack_pair_text(extra, "audit_id", audit_id);
-    if (refusal->says_success) {
+    bus_view_t value;
+    bool is_told =
+        answer->body.data != NULL && walk_find(answer->body, "audit_id", &value) == BUS_OK;
+    if (is_told) {
+        bridge_answer_pack_extra(answer->body, kept->says_success ? 1 : 0, extra);
+    } else {
+        char audit_id[32];
+        (void) snprintf(audit_id, sizeof(audit_id), "audit_%llu", (unsigned long long) self->seq);
+        pack_map(extra, kept->says_success ? 3 : 2);
+        pack_pair_text(extra, "decision", "refused");
+        pack_pair_text(extra, "audit_id", audit_id);
+    }
+    if (kept->says_success) {
         pack_pair_bool(extra, "success", false);
     }
     bridge_answer_error(self,
-                        &(bridge_error_t){.err = refusal->err,
-                                          .message = view_from_text(refusal->message),
+                        &(bridge_error_t){.err = kept->err,
+                                          .message = view_from_text(kept->message),
                                           .extra = pack_view(extra)});
+}
+
+static bus_view_t
+cut(bus_view_t text, size_t size_max)
+{
+    if (text.size > size_max) {
+        text.size = walk_utf8_size(view_from(text.data, size_max));
+    }
+    return text;
+}
+
+static void
+pack_attempt(const bridge_request_t *self, pack_t *out)
+{
+    pack_map(out, 3);
+    pack_pair_text(out, "method", self->method);
+    pack_pair_text(out, "route", self->route == NULL ? "" : self->route->path);
+    pack_pair_text(out, "address", self->link->address);
 }
 
 void
 bridge_ask_refuse(bridge_request_t *self, const bridge_ask_refusal_t *refusal)
 {
-    bus_view_t requester =
-        refusal->requester.data != NULL ? refusal->requester : view_from_text(self->link->address);
-    if (requester.size > REQUESTER_SIZE_MAX) {
-        requester.size = walk_utf8_size(view_from(requester.data, REQUESTER_SIZE_MAX));
-    }
-    bridge_ask_refusal_t *kept = malloc(sizeof(*kept));
+    kept_t *kept = malloc(sizeof(*kept));
     assert(kept != NULL && self->state_data == NULL);
-    *kept = *refusal;
-    kept->requester = VIEW_NONE; // it may die with the body
+    *kept = (kept_t){
+        .err = refusal->err, .message = refusal->message, .says_success = refusal->says_success};
     self->state_data = kept;
     self->state_free = free;
 
     BUS_AUTO(pack_destroy) pack_t *details = pack_new();
-    pack_map(details, 3);
-    pack_pair_text(details, "method", self->method);
-    pack_pair_text(details, "route", self->route == NULL ? "" : self->route->path);
-    pack_pair_text(details, "address", self->link->address);
-    const schema_refused_t refused = {.requester_id = requester,
-                                      .operation = view_from_text(refusal->operation),
-                                      .error_code = view_from_text(error_text(refusal->err)),
-                                      .details = pack_view(details)};
+    pack_attempt(self, details);
+    bus_view_t requester =
+        refusal->requester.size > 0 ? refusal->requester : view_from_text(self->link->address);
+    const schema_refused_t refused = {
+        .requester_id = cut(requester, REQUESTER_SIZE_MAX),
+        .operation = view_from_text(refusal->operation),
+        .error_code = view_from_text(error_text(refusal->err)),
+        .details = pack_view(details),
+        .violation = view_from_text(refusal->violation),
+        .product = cut(refusal->product, PRODUCT_SIZE_MAX),
+        .subject = cut(refusal->artifact_id, SUBJECT_SIZE_MAX),
+    };
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     schema_encode(&SCHEMA_refused, &refused, body);
     bridge_ask(self,
-               &(bridge_ask_t){.kind = BRIDGE_ASK_RECORD,
+               &(bridge_ask_t){.kind = BRIDGE_ASK_REFUSAL,
                                .topic = "bucket.refused",
                                .body = pack_view(body),
-                               .then = on_refusal_journaled});
+                               .idem = true,
+                               .then = on_refusal_recorded});
 }

@@ -10,7 +10,9 @@ typedef enum {
     BRIDGE_ASK_QUESTION, // 503 at once without the broker or the service
     BRIDGE_ASK_RECORD,   // done when journaled
     BRIDGE_ASK_COMMAND,  // done when its owner replied; journaled only: 202
-    BRIDGE_ASK_READ      // the same, but a journaled read: 504, never 202
+    BRIDGE_ASK_READ,     // the same, but a journaled read: 504, never 202
+    BRIDGE_ASK_REFUSAL   // a command whose `then` is called once it is journaled: with its owner's
+                         // reply, or without a body where the owner is not there or too slow
 } bridge_ask_kind_t;
 
 typedef struct {
@@ -19,6 +21,8 @@ typedef struct {
     bus_view_t body;      // whole msgpack; copied
     bool idem;            // carries the Idempotency-Key, if there is one
     bridge_then_fn *then; // what to answer on success; NULL: the reply's body as it is
+    bridge_then_fn *late; // what to answer where nobody did in time; NULL: as its kind has it
+    unsigned wait_ms;     // for the answer; 0: BRIDGE_WAIT_MS
 } bridge_ask_t;
 
 // Asks; then `then` is called, or an error was answered. One at a time for a request.
@@ -26,14 +30,18 @@ void bridge_ask(bridge_request_t *self, const bridge_ask_t *ask);
 // Forgets what it asked: the request is ending.
 void bridge_ask_cancel(bridge_request_t *self);
 
-// Refuses with 403, after the attempt was journaled for the audit (bucket.refused). `code` stands
-// in the audit; `message` is a literal. `extra`: pairs for the answer, or absent.
+// Refuses with 403, after the attempt was journaled for the audit (bucket.refused). Bucket's reply
+// says what it made of it (decision, rule, violation_type, escalation); without one the answer
+// names the entry that there will be.
 typedef struct {
     bus_err_t err;
-    const char *message;
-    const char *operation;
-    bus_view_t requester; // as claimed; absent: the caller's address
-    bool says_success;    // adds success: false, as write-event's callers know it
+    const char *message;    // a literal
+    const char *violation;  // a word of refusal.def, or a violation: it counts as one; NULL: not
+    const char *operation;  // what was tried
+    bus_view_t requester;   // as claimed; absent: the caller's address
+    bus_view_t product;     // that it was about, or absent
+    bus_view_t artifact_id; // likewise
+    bool says_success;      // adds success: false, as write-event's callers know it
 } bridge_ask_refusal_t;
 void bridge_ask_refuse(bridge_request_t *self, const bridge_ask_refusal_t *refusal);
 

@@ -11,6 +11,7 @@
 #include "link.h"
 #include "metrics.h"
 #include "openapi.h"
+#include "probe.h"
 #include "runtime/address.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -167,6 +168,7 @@ give_up_all(bridge_t *self)
     bridge_hub_end(self->hub);
     bridge_journal_sweep(self->journal, UINT64_MAX);
     bridge_health_stop(self->health);
+    bridge_probe_stop(self->probe);
     client_destroy(&self->client); // what it awaits is answered as aborted
 }
 
@@ -177,6 +179,7 @@ clear(bridge_t *self)
         bridge_server_close(&self->ports[i]);
         free(self->ports[i].openapi);
     }
+    bridge_probe_destroy(&self->probe);
     bridge_hub_destroy(&self->hub);
     bridge_journal_destroy(&self->journal);
     bridge_health_destroy(&self->health);
@@ -233,6 +236,7 @@ bridge_run(const bridge_options_t *options)
     self.health = bridge_health_new(&self);
     self.journal = bridge_journal_new(&self);
     self.hub = bridge_hub_new(&self);
+    self.probe = bridge_probe_new(&self);
     int status = run(&self);
     give_up_all(&self);
     clear(&self);

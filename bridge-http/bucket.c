@@ -1,17 +1,16 @@
 // bucket.c - Bucket's endpoints that are more than a row: events and contexts, with the requester
-// looked at first, and what the bridge itself can say of the contract.
+// looked at first, and which contract is kept.
 #include "answer.h"
 #include "ask.h"
 #include "handler.h"
-#include "metrics.h"
 #include "params.h"
+#include "probe.h"
 #include "proto/limits.h"
+#include "proto/refusal.h"
 #include "proto/topic.h"
 #include "proto/walk.h"
 #include "shapes.h"
 #include <stdio.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static bus_view_t
 text_at(bus_view_t map, const char *key)
@@ -82,6 +81,9 @@ on_event_kept(bridge_request_t *self, const client_answer_t *answer)
         bus_err_t err = walk_as_uint(value, &seq);
         seq = err == BUS_OK ? seq : self->seq;
     }
+    if (answer->event == CLIENT_ACKED && !answer->duplicate) {
+        bridge_probe_follow(self->bridge->probe, seq, self->started_us);
+    }
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 4);
     pack_pair_bool(body, "success", true);
@@ -99,6 +101,7 @@ bridge_bucket_write_event(bridge_request_t *self)
         bridge_ask_refuse(self,
                           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
                                                   .message = "Unauthorized requester",
+                                                  .violation = refusal_not_yours.violation,
                                                   .operation = self->route->operation,
                                                   .requester = requester,
                                                   .says_success = true});
@@ -141,6 +144,7 @@ bridge_bucket_read_context(bridge_request_t *self)
         bridge_ask_refuse(self,
                           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
                                                   .message = "Unauthorized requester",
+                                                  .violation = refusal_not_yours.violation,
                                                   .operation = self->route->operation,
                                                   .requester = asked.requester_id,
                                                   .says_success = true});
@@ -151,110 +155,18 @@ bridge_bucket_read_context(bridge_request_t *self)
                    .kind = BRIDGE_ASK_READ, .topic = self->route->topic, .body = pack_view(body)});
 }
 
-// --- GET /bucket/contract and /bucket/sla -------------------------------------------------------
+// --- GET /bucket/contract -----------------------------------------------------------------------
 
 void
 bridge_bucket_contract(bridge_request_t *self)
 {
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
-    pack_map(body, 5);
+    pack_map(body, 6);
     pack_pair_text(body, "contract", "core-bucket");
     pack_pair_text(body, "version", "1.0");
     pack_pair_text(body, "status", "active");
+    pack_pair_uint(body, "notice_days", BRIDGE_ROUTE_NOTICE_DAYS);
     pack_pair_text(body, "aliases", "/v1/bucket/");
     pack_pair_text(body, "openapi", "/openapi.json");
-    bridge_answer(self, MHD_HTTP_OK, pack_view(body));
-}
-
-typedef struct {
-    const char *name;
-    double target;
-    const char *unit; // of the target
-    bool is_known;
-    double measured;
-    uint64_t samples;
-    const char *reason; // why it is not known
-} sla_row_t;
-
-static void
-pack_sla(const sla_row_t *row, pack_t *out)
-{
-    pack_text(out, row->name);
-    pack_map(out, row->is_known ? 5 : 4);
-    pack_pair_real(out, "target", row->target);
-    pack_pair_text(out, "unit", row->unit);
-    if (row->is_known) {
-        pack_pair_real(out, "measured", row->measured);
-        pack_pair_uint(out, "samples", row->samples);
-        pack_pair_bool(out, "met", row->measured >= row->target);
-    } else {
-        pack_pair_nil(out, "measured");
-        pack_pair_text(out, "reason", row->reason);
-    }
-}
-
-void
-bridge_bucket_sla(bridge_request_t *self)
-{
-    const bridge_metrics_t *metrics = self->bridge->metrics;
-    bridge_metrics_sum_t sum = bridge_metrics_sum(metrics, BRIDGE_BUCKET);
-    uint64_t events = 0;
-    double logged = bridge_metrics_within(metrics, BRIDGE_BUCKET, "write_event", 100000, &events);
-    const char *none = "no requests since this bridge started";
-    bool any = sum.requests > 0;
-    double failed = any ? (double) sum.failed / (double) sum.requests : 0.0;
-    const sla_row_t rows[] = {
-        {"availability",
-         0.999,
-         "share of requests not answered 5xx",
-         any,
-         1.0 - failed,
-         sum.requests,
-         none},
-        {"response_under_5s",
-         0.999,
-         "share of requests",
-         any,
-         1.0 - sum.slowest_share,
-         sum.requests,
-         none},
-        {"event_logging_under_100ms", 0.999, "share of events", events > 0, logged, events, none},
-        {"integrity",
-         0.9999,
-         "share of records whose checksum matched",
-         false,
-         0,
-         0,
-         "the bridge reads no records; `bhiv check` does"},
-        {"behavioural_tracking_under_500ms",
-         0.999,
-         "share of events",
-         false,
-         0,
-         0,
-         "not measured from event to karma yet"},
-        {"workflow_execution_under_1s",
-         0.999,
-         "share of executions",
-         false,
-         0,
-         0,
-         "the workflow service is not part of this version"},
-        {"audit_coverage",
-         1.0,
-         "share of audited operations",
-         false,
-         0,
-         0,
-         "the audit log is not part of this version"},
-    };
-    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
-    pack_map(body, 2);
-    pack_pair_uint(body, "window_seconds", (self->started_us - self->bridge->started_us) / 1000000);
-    pack_text(body, "sla");
-    pack_map(body, COUNT(rows));
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        pack_sla(&rows[i], body);
-    }
     bridge_answer(self, MHD_HTTP_OK, pack_view(body));
 }

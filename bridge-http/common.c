@@ -5,7 +5,9 @@
 #include "health.h"
 #include "metrics.h"
 #include "params.h"
+#include "proto/rfc3339.h"
 #include "proto/walk.h"
+#include "runtime/clock.h"
 #include "shapes.h"
 
 void
@@ -17,6 +19,37 @@ bridge_common_question(bridge_request_t *self)
     } else if (!bridge_params_read(self, body, NULL)) {
         return;
     }
+    bridge_ask(self,
+               &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
+                               .topic = self->route->topic,
+                               .body = pack_view(body)});
+}
+
+// A service has no clock of its own: who asks it says when now is.
+void
+bridge_common_window(bridge_request_t *self)
+{
+    BUS_AUTO(pack_destroy) pack_t *asked = pack_new();
+    bus_view_t key, value;
+    if (!bridge_params_read(self, asked, NULL)) {
+        return;
+    }
+    bool has_now = walk_find(pack_view(asked), "now", &value) == BUS_OK;
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    size_t place = pack_map_begin(body);
+    walk_pairs_t pairs = walk_pairs(pack_view(asked));
+    uint32_t count = pairs.left;
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        pack_str(body, key);
+        pack_raw(body, value);
+    }
+    if (!has_now) {
+        char time[RFC3339_SIZE];
+        rfc3339_format(clock_wall_us(), time);
+        pack_pair_text(body, "now", time);
+        count++;
+    }
+    pack_count(body, place, count);
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
                                .topic = self->route->topic,
@@ -100,5 +133,7 @@ bridge_common_metrics(bridge_request_t *self)
     text_t *text = text_new();
     bridge_metrics_write(self->bridge->metrics, text);
     bridge_health_write_metrics(self->bridge->health, text);
+    bridge_bucket_sla_write_metrics(self->bridge, text);
+    bridge_workflow_write_metrics(self->bridge, text);
     bridge_answer_text(self, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &text);
 }

@@ -62,12 +62,19 @@ bridge_console_publish(bridge_request_t *self)
     if (!bridge_params_may_say(self, asked.topic, asked.data)) {
         return;
     }
+    // What only the owner may say is signed here as it is at its own door.
+    BUS_AUTO(pack_destroy) pack_t *proved = pack_new();
+    const bridge_route_t *guarding = bridge_route_guarding(asked.topic);
+    bool is_owners = guarding != NULL && guarding->access == BRIDGE_OWNER;
+    if (is_owners && !bridge_bucket_owner_sign(self, asked.topic, asked.data, proved)) {
+        return;
+    }
     char topic[TOPIC_SIZE_MAX + 1];
     (void) snprintf(topic, sizeof(topic), "%.*s", (int) asked.topic.size, asked.topic.data);
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_RECORD,
                                .topic = topic,
-                               .body = asked.data,
+                               .body = is_owners ? pack_view(proved) : asked.data,
                                .idem = true,
                                .then = on_published});
 }

@@ -2,6 +2,7 @@
 #include "health.h"
 #include "answer.h"
 #include "handler.h"
+#include "metrics.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
 #include <assert.h>
@@ -10,7 +11,6 @@
 enum {
     ASK_MS = 900,       // for an answer, so that the next round begins clean
     FRESH_US = 3000000, // an answer older than three rounds says nothing
-    STAT_NAMES_MAX = 64 // counters of the broker that become metrics
 };
 
 typedef enum {
@@ -32,10 +32,10 @@ typedef struct {
 } part_row_t;
 
 static const part_row_t rows[PART_COUNT] = {
-    [PART_CORE] = {"core", "req.core.health", "core", true},
+    [PART_CORE] = {"core", "req.core.health", "core", false},
     [PART_BUCKET] = {"bucket", "req.bucket.health", "bucket", false},
     [PART_KARMA] = {"karma", "req.karma.health", "karma", false},
-    [PART_WORKFLOW] = {"workflow", "req.workflow.health", "workflow", true},
+    [PART_WORKFLOW] = {"workflow", "req.workflow.health", "workflow", false},
     [PART_GRACE] = {"grace", "req.htm.health", "htm", true},
     [PART_BROKER] = {"broker", "$bus.stats", NULL, false},
     [PART_PEERS] = {"peers", "$bus.peers", NULL, false},
@@ -203,6 +203,25 @@ number_of(const part_t *part, const char *key, uint64_t *ret_number)
 {
     bus_view_t value = value_of(part, key);
     return value.data != NULL && walk_as_uint(value, ret_number) == BUS_OK;
+}
+
+bool
+bridge_health_has_bucket(const bridge_health_t *self)
+{
+    return is_fresh(&self->parts[PART_BUCKET]);
+}
+
+bus_view_t
+bridge_health_of_bucket(const bridge_health_t *self, const char *key)
+{
+    return value_of(&self->parts[PART_BUCKET], key);
+}
+
+bus_view_t
+bridge_health_of_workflow(const bridge_health_t *self, const char *key)
+{
+    const part_t *part = &self->parts[PART_WORKFLOW];
+    return is_fresh(part) ? value_of(part, key) : VIEW_NONE;
 }
 
 // Whether it is missing because this version has no such service; one that came all the same
@@ -517,29 +536,6 @@ bridge_health_status(bridge_request_t *request)
 
 // --- Metrics ------------------------------------------------------------------------------------
 
-// Every counter that the broker gives as a plain number.
-static void
-write_bus_stats(const part_t *part, text_t *out)
-{
-    if (!is_fresh(part)) {
-        return;
-    }
-    text_add_format(out,
-                    "# HELP bhiv_bus The broker's counters, a second old at most.\n"
-                    "# TYPE bhiv_bus gauge\n");
-    walk_pairs_t pairs = walk_pairs(pack_view(part->body));
-    bus_view_t key;
-    bus_view_t value;
-    for (unsigned i = 0; i < STAT_NAMES_MAX && walk_pairs_next(&pairs, &key, &value) == BUS_OK;
-         i++) {
-        double number;
-        if (key.data != NULL && walk_as_real(value, &number) == BUS_OK) {
-            text_add_format(
-                out, "bhiv_bus{counter=\"%.*s\"} %.17g\n", (int) key.size, key.data, number);
-        }
-    }
-}
-
 void
 bridge_health_write_metrics(const bridge_health_t *self, text_t *out)
 {
@@ -582,5 +578,7 @@ bridge_health_write_metrics(const bridge_health_t *self, text_t *out)
                     (unsigned long) stats.orphans,
                     (unsigned long) stats.welcomes,
                     client_pending(self->bridge->client));
-    write_bus_stats(&self->parts[PART_BROKER], out);
+    if (is_fresh(&self->parts[PART_BROKER])) {
+        bridge_metrics_write_bus(pack_view(self->parts[PART_BROKER].body), out);
+    }
 }

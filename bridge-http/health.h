@@ -12,4 +12,12 @@ void bridge_health_refresh(bridge_health_t *self);
 // Forgets what is being asked: the client is about to go.
 void bridge_health_stop(bridge_health_t *self);
 
+// Whether Bucket answered in the last seconds: an answer of its is worth waiting for.
+bool bridge_health_has_bucket(const bridge_health_t *self);
+// What Bucket last said of itself under `key`, or an absent view; it lives until the loop turns.
+bus_view_t bridge_health_of_bucket(const bridge_health_t *self, const char *key);
+
+// The same of the Workflow Executor; absent where it was not heard lately.
+bus_view_t bridge_health_of_workflow(const bridge_health_t *self, const char *key);
+
 void bridge_health_write_metrics(const bridge_health_t *self, text_t *out);

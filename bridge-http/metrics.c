@@ -1,12 +1,15 @@
 // metrics.c - counters and histograms, one cell a port and row.
 #include "metrics.h"
+#include "proto/walk.h"
 #include <assert.h>
 #include <stdlib.h>
+
+enum { STAT_NAMES_MAX = 64 }; // counters of the broker that become metrics
 
 static const int statuses[] = {
     200, 202, 204, 400, 401, 403, 404, 405, 408, 409, 413, 422, 429, 431, 500, 503, 504, 507};
 static const uint64_t bounds_us[] = {
-    500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 5000000};
+    500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 5000000};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -189,21 +192,57 @@ bridge_metrics_write(const bridge_metrics_t *self, text_t *out)
     }
 }
 
+void
+bridge_metrics_write_bus(bus_view_t stats, text_t *out)
+{
+    text_add_format(out,
+                    "# HELP bhiv_bus The broker's counters, a second old at most.\n"
+                    "# TYPE bhiv_bus gauge\n");
+    walk_pairs_t pairs = walk_pairs(stats);
+    bus_view_t key;
+    bus_view_t value;
+    for (unsigned i = 0; i < STAT_NAMES_MAX && walk_pairs_next(&pairs, &key, &value) == BUS_OK;
+         i++) {
+        double number;
+        if (key.data != NULL && walk_as_real(value, &number) == BUS_OK) {
+            text_add_format(
+                out, "bhiv_bus{counter=\"%.*s\"} %.17g\n", (int) key.size, key.data, number);
+        }
+    }
+}
+
 bridge_metrics_sum_t
 bridge_metrics_sum(const bridge_metrics_t *self, bridge_port_id_t port)
 {
     bridge_metrics_sum_t sum = {0};
-    uint64_t slow = 0;
     for (size_t row = 0; row <= bridge_route_count; row++) {
         const cell_t *cell = cell_at(self, port, row);
         sum.requests += cell_total(cell);
-        slow += cell->beyond;
+        sum.slow += cell->beyond;
         for (size_t i = 0; i < COUNT(statuses); i++) {
             sum.failed += statuses[i] >= 500 ? cell->by_status[i] : 0;
         }
     }
-    sum.slowest_share = sum.requests == 0 ? 0.0 : (double) slow / (double) sum.requests;
     return sum;
+}
+
+uint64_t
+bridge_metrics_answered(const bridge_metrics_t *self,
+                        bridge_port_id_t port,
+                        const char *operation,
+                        int status)
+{
+    uint64_t answered = 0;
+    size_t slot = 0;
+    while (slot < COUNT(statuses) && statuses[slot] != status) {
+        slot++;
+    }
+    for (size_t row = 0; row < bridge_route_count; row++) {
+        if (strcmp(bridge_routes[row].operation, operation) == 0) {
+            answered += cell_at(self, port, row)->by_status[slot];
+        }
+    }
+    return answered;
 }
 
 double

@@ -18,17 +18,25 @@ void bridge_metrics_count(bridge_metrics_t *self,
 void bridge_metrics_count_cut(bridge_metrics_t *self, bridge_port_id_t port);
 
 void bridge_metrics_write(const bridge_metrics_t *self, text_t *out);
+// Every counter that the broker's stats (a msgpack map) give as a plain number.
+void bridge_metrics_write_bus(bus_view_t stats, text_t *out);
 
 // What /bucket/sla reports: requests on a port, and those of them that ended in 5xx.
 typedef struct {
     uint64_t requests;
     uint64_t failed;
-    double slowest_share; // of the requests that took longer than 5 s
+    uint64_t slow; // those of them that took longer than 5 s
 } bridge_metrics_sum_t;
 bridge_metrics_sum_t bridge_metrics_sum(const bridge_metrics_t *self, bridge_port_id_t port);
 
-// The share of a route's requests that took at most `limit_us` (a bound of the histogram: 100,000
-// or 5,000,000), and how many there were.
+// How many of a route's requests were answered with `status`.
+uint64_t bridge_metrics_answered(const bridge_metrics_t *self,
+                                 bridge_port_id_t port,
+                                 const char *operation,
+                                 int status);
+
+// The share of a route's requests that took at most `limit_us` (a bound of the histogram: 100,000,
+// 500,000 or 5,000,000), and how many there were.
 double bridge_metrics_within(const bridge_metrics_t *self,
                              bridge_port_id_t port,
                              const char *operation,

@@ -3,17 +3,17 @@
 #include "answer.h"
 #include "ask.h"
 #include "link.h"
+#include "proto/refusal.h"
 #include "proto/walk.h"
 #include "runtime/log.h"
+#include "runtime/owner.h"
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { TOKEN_SIZE_MAX = 256, NUMBER_SIZE_MAX = 24 };
+enum { NUMBER_SIZE_MAX = 24 };
 
 #define OWNER_WANTED                                                                               \
     "this is the owner's to do: send `Authorization: Bearer` with the text of owner.token, a "     \
@@ -119,6 +119,40 @@ pack_params(const bridge_request_t *self, pack_t *out, schema_problems_t *proble
     return count;
 }
 
+// `form`: a `+` is a space, as in a query.
+static uint32_t
+pack_decoded(bus_view_t name, bus_view_t value, bool form, pack_t *out)
+{
+    char *text = malloc(name.size + value.size + 2);
+    assert(text != NULL);
+    size_t name_size = 0;
+    size_t value_size = 0;
+    bool is_text = bridge_path_decode(name, form, text, &name_size) &&
+                   bridge_path_decode(value, form, text + name.size + 1, &value_size);
+    if (is_text) {
+        pack_str(out, view_from(text, name_size));
+        pack_str(out, view_from(text + name.size + 1, value_size));
+    }
+    free(text);
+    return is_text ? 1 : 0;
+}
+
+void
+bridge_params_pack_all(const bridge_request_t *self, pack_t *out)
+{
+    size_t map = pack_map_begin(out);
+    uint32_t count = 0;
+    for (size_t i = 0; i < self->params.count; i++) {
+        count += pack_decoded(self->params.at[i].name, self->params.at[i].value, false, out);
+    }
+    bus_view_t query = self->path.query;
+    bus_view_t name, value;
+    while (bridge_path_next_pair(&query, &name, &value)) {
+        count += pack_decoded(name, value, true, out);
+    }
+    pack_count(out, map, count);
+}
+
 static bool
 is_known(const bridge_request_t *self, bus_view_t name)
 {
@@ -188,27 +222,6 @@ bridge_params_read(bridge_request_t *self, pack_t *out, void *ret_struct)
 
 // --- Access -------------------------------------------------------------------------------------
 
-// The owner's token of this system, without the line's end. Read each time: it may be replaced.
-static size_t
-read_owner_token(const bridge_t *bridge, char ret_token[TOKEN_SIZE_MAX])
-{
-    text_t *path = text_new();
-    text_add_format(path, "%s/owner.token", bridge->options->dir);
-    int fd = open(text_view(path).data, O_RDONLY | O_CLOEXEC);
-    text_destroy(&path);
-    if (fd < 0) {
-        log_warning("owner_token_unreadable", "errno=%d", errno);
-        return 0;
-    }
-    ssize_t got = read(fd, ret_token, TOKEN_SIZE_MAX);
-    (void) close(fd);
-    size_t size = got > 0 ? (size_t) got : 0;
-    while (size > 0 && (ret_token[size - 1] == '\n' || ret_token[size - 1] == ' ')) {
-        size--;
-    }
-    return size;
-}
-
 // Whether the owner's credential came with it. False: it answered 401, or waits for the audit of a
 // 403.
 static bool
@@ -222,14 +235,19 @@ is_owner(bridge_request_t *self)
         return false;
     }
     bus_view_t given = view_from(header.data + scheme.size, header.size - scheme.size);
-    char token[TOKEN_SIZE_MAX];
-    size_t size = read_owner_token(self->bridge, token);
-    bool same = size > 0 && given.size == size && sodium_memcmp(given.data, token, size) == 0;
+    char token[OWNER_TOKEN_SIZE_MAX + 1]; // read each time: it may be replaced
+    bus_err_t err = owner_read_token(self->bridge->options->dir, token);
+    if (err != BUS_OK) {
+        log_warning("owner_token_unreadable", "error=%s", error_text(err));
+    }
+    bool same = err == BUS_OK && given.size == strlen(token) &&
+                sodium_memcmp(given.data, token, given.size) == 0;
     sodium_memzero(token, sizeof(token));
     if (!same) {
         bridge_ask_refuse(self,
                           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
                                                   .message = "this is the owner's to do",
+                                                  .violation = refusal_owner_only.violation,
                                                   .operation = self->route->operation});
     }
     return same;
@@ -255,38 +273,87 @@ has_access(bridge_request_t *self, const bridge_route_t *route)
     return false;
 }
 
-// Whether it is workflow_executor who wants to read: it may write events and nothing else.
 static bool
-is_executor_reading(const bridge_request_t *self)
+is_executor(bus_view_t name)
 {
-    bool guarded = self->port->id == BRIDGE_KARMA || self->port->id == BRIDGE_BUCKET;
-    bool writes = self->route->topic[0] == '\0' || strcmp(self->route->topic, "core.event.") == 0 ||
-                  strcmp(self->route->topic, "karma.life_event") == 0;
-    if (!guarded || writes) {
-        return false;
-    }
-    if (view_is(bridge_request_header(self, "X-Requester-Id"), "workflow_executor")) {
+    return view_is(name, "workflow_executor");
+}
+
+// What the body says under `key`, where that is workflow_executor.
+static bool
+body_names_executor(const bridge_request_t *self, const char *key)
+{
+    bus_view_t value;
+    bus_view_t text;
+    return self->body.data != NULL && walk_find(self->body, key, &value) == BUS_OK &&
+           walk_as_str(value, &text) == BUS_OK && is_executor(text);
+}
+
+// Whether it comes from workflow_executor, as far as it says: of Bucket's events, requester_id in a
+// query says whose are meant.
+static bool
+is_from_executor(const bridge_request_t *self)
+{
+    bus_view_t claimed = VIEW_NONE;
+    if (is_executor(bridge_request_header(self, "X-Requester-Id"))) {
         return true;
     }
-    bus_view_t claimed =
-        VIEW_NONE; // on Bucket, requester_id in a query says whose events are meant
-    return self->port->id == BRIDGE_KARMA &&
-           find_param(self, "requester_id", &claimed) == PARAM_FOUND &&
-           view_is(claimed, "workflow_executor");
+    if (strcmp(self->route->operation, "events") != 0 &&
+        strcmp(self->route->operation, "read_context") != 0 && // refuses him in its own words
+        find_param(self, "requester_id", &claimed) == PARAM_FOUND && is_executor(claimed)) {
+        return true;
+    }
+    return body_names_executor(self, "requester_id") ||
+           (self->port->id == BRIDGE_KARMA && body_names_executor(self, "source"));
+}
+
+// Whether workflow_executor may use this row: it writes, to Bucket and through Karma's one door,
+// and does nothing else there. The one door of Bucket's channels looks for itself.
+static bool
+is_executors(const bridge_request_t *self)
+{
+    static const char *const topics[] = {
+        "", "core.event.", "bucket.artifact_write", "bucket.audit_append", "bucket.request"};
+    if (self->port->id != BRIDGE_KARMA && self->port->id != BRIDGE_BUCKET) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
+        if (strcmp(self->route->topic, topics[i]) == 0) {
+            return true;
+        }
+    }
+    return strcmp(self->route->operation, "karma_event") == 0;
+}
+
+static void
+refuse_executor(bridge_request_t *self)
+{
+    bridge_ask_refuse(self,
+                      &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                              .message = "Unauthorized requester",
+                                              .violation = refusal_not_yours.violation,
+                                              .operation = self->route->operation,
+                                              .requester = VIEW_LITERAL("workflow_executor")});
 }
 
 bool
 bridge_params_may(bridge_request_t *self)
 {
-    if (is_executor_reading(self)) {
-        bridge_ask_refuse(self,
-                          &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
-                                                  .message = "Unauthorized requester",
-                                                  .operation = self->route->operation,
-                                                  .requester = VIEW_LITERAL("workflow_executor")});
+    if (!is_executors(self) && is_from_executor(self)) {
+        refuse_executor(self);
         return false;
     }
     return has_access(self, self->route);
+}
+
+bool
+bridge_params_may_ask(bridge_request_t *self)
+{
+    if (is_from_executor(self)) {
+        refuse_executor(self);
+        return false;
+    }
+    return true;
 }
 
 bool
@@ -297,7 +364,8 @@ bridge_params_may_say(bridge_request_t *self, bus_view_t topic, bus_view_t body)
         return false;
     }
     bus_view_t value;
-    if (view_is(topic, "karma.life_event") && walk_find(body, "effective_at", &value) == BUS_OK &&
+    if (view_starts(topic, VIEW_LITERAL("karma.")) &&
+        walk_find(body, "effective_at", &value) == BUS_OK &&
         !self->bridge->options->karma_test_helpers) {
         bridge_ask_refuse(
             self,

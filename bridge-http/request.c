@@ -326,7 +326,7 @@ dispatch(bridge_request_t *self)
         bridge_answer_header(self,
                              "Access-Control-Allow-Headers",
                              "Authorization, Content-Type, Idempotency-Key, X-Trace-Id, "
-                             "X-Requester-Id, traceparent");
+                             "X-Requester-Id, X-Client-Timestamp, traceparent");
         bridge_answer_header(self, "Access-Control-Max-Age", "600");
         bridge_answer_empty(self, MHD_HTTP_NO_CONTENT);
         return;

@@ -67,6 +67,7 @@ struct bridge_request {
     char *topic;
     pack_t *message;
     bridge_then_fn *then;
+    bridge_then_fn *late;
     void *state_data; // the handler's own
     void (*state_free)(void *data);
 };

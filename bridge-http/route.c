@@ -1,6 +1,7 @@
 // route.c - finding a row.
 #include "route.h"
 #include <stdio.h>
+#include <time.h>
 
 const char *
 bridge_route_method_text(bridge_method_t method)
@@ -14,6 +15,8 @@ bridge_route_method_text(bridge_method_t method)
         return "PUT";
     case BRIDGE_DELETE:
         return "DELETE";
+    case BRIDGE_PATCH:
+        return "PATCH";
     case BRIDGE_METHOD_COUNT:
         break;
     }
@@ -34,13 +37,23 @@ bridge_route_find(bridge_port_id_t port, const char *method, bus_view_t path)
     if (port == BRIDGE_BUCKET && view_starts(path, alias)) {
         path = view_from(path.data + 3, path.size - 3); // /v1/bucket/… is /bucket/…
     }
+    bus_view_t doubled = VIEW_LITERAL("/api/v1/api/v1/analytics/"); // as the original served them
+    if (port == BRIDGE_KARMA && view_starts(path, doubled)) {
+        path = view_from(path.data + 7, path.size - 7);
+    }
     bridge_route_match_t match = {0};
+    bool has_exact = false; // a row is this very path: none with a {…} in its place is meant
     for (size_t i = 0; i < bridge_route_count; i++) {
         const bridge_route_t *route = &bridge_routes[i];
         bridge_path_params_t params;
-        if ((route->ports & BRIDGE_ON(port)) == 0 ||
+        bool is_exact = strchr(route->path, '{') == NULL;
+        if ((route->ports & BRIDGE_ON(port)) == 0 || (has_exact && !is_exact) ||
             !bridge_path_match(route->path, path, &params)) {
             continue;
+        }
+        if (is_exact && !has_exact) {
+            match = (bridge_route_match_t){0}; // what a pattern had to say of it
+            has_exact = true;
         }
         match.methods |= 1U << route->method;
         if (match.route == NULL && method_is(route, method)) {
@@ -72,12 +85,41 @@ bridge_route_allow(unsigned methods, char *ret_text, size_t size)
     }
 }
 
+void
+bridge_route_notice(uint64_t deprecated_s,
+                    char ret_deprecation[BRIDGE_ROUTE_DATE_SIZE],
+                    char ret_sunset[BRIDGE_ROUTE_DATE_SIZE])
+{
+    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char *const months[] = {
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t gone = (time_t) (deprecated_s + BRIDGE_ROUTE_NOTICE_DAYS * 86400ULL);
+    struct tm tm = {0};
+    (void) gmtime_r(&gone, &tm);
+    (void) snprintf(
+        ret_deprecation, BRIDGE_ROUTE_DATE_SIZE, "@%llu", (unsigned long long) deprecated_s);
+    // Not strftime: the words are English whatever the locale.
+    (void) snprintf(ret_sunset,
+                    BRIDGE_ROUTE_DATE_SIZE,
+                    "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                    days[tm.tm_wday],
+                    tm.tm_mday % 100,
+                    months[tm.tm_mon],
+                    (tm.tm_year + 1900) % 10000,
+                    tm.tm_hour % 100,
+                    tm.tm_min % 100,
+                    tm.tm_sec % 100);
+}
+
 const bridge_route_t *
 bridge_route_guarding(bus_view_t topic)
 {
     for (size_t i = 0; i < bridge_route_count; i++) {
         const bridge_route_t *route = &bridge_routes[i];
-        if (route->access != BRIDGE_OPEN && view_is(topic, route->topic)) {
+        bus_view_t said = view_from_text(route->topic);
+        bool is_said =
+            view_starts(topic, said) && (topic.size == said.size || topic.data[said.size] == '.');
+        if (route->access != BRIDGE_OPEN && said.size > 0 && is_said) {
             return route;
         }
     }

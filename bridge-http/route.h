@@ -10,6 +10,7 @@ typedef enum {
     BRIDGE_POST,
     BRIDGE_PUT,
     BRIDGE_DELETE,
+    BRIDGE_PATCH,
     BRIDGE_METHOD_COUNT
 } bridge_method_t;
 
@@ -35,6 +36,7 @@ typedef struct {
     const schema_t *query; // of the path's and the query's parameters together; NULL: none
     bridge_handler_t *handler;
     const char *summary;
+    uint64_t deprecated_s; // on its way out since then, in seconds since 1970; 0: it is not
 } bridge_route_t;
 
 extern const bridge_route_t bridge_routes[];
@@ -54,5 +56,13 @@ bridge_route_match_t bridge_route_find(bridge_port_id_t port, const char *method
 // What a path allows, for `Allow`: "GET, HEAD, OPTIONS". Writes at most `size` bytes.
 void bridge_route_allow(unsigned methods, char *ret_text, size_t size);
 
-// The row with restricted access that says `topic`, or NULL: what it says may not be said past it.
+// What a row on its way out says of itself: the values of `Deprecation` (RFC 9745) and, 90 days
+// later, `Sunset` (RFC 8594).
+enum { BRIDGE_ROUTE_NOTICE_DAYS = 90, BRIDGE_ROUTE_DATE_SIZE = 40 };
+void bridge_route_notice(uint64_t deprecated_s,
+                         char ret_deprecation[BRIDGE_ROUTE_DATE_SIZE],
+                         char ret_sunset[BRIDGE_ROUTE_DATE_SIZE]);
+
+// The row with restricted access that says `topic`, or what that is below (which its service takes
+// as well), or NULL: what it says may not be said past it.
 const bridge_route_t *bridge_route_guarding(bus_view_t topic);

@@ -18,6 +18,7 @@ typedef struct bridge_metrics bridge_metrics_t;
 typedef struct bridge_health bridge_health_t;
 typedef struct bridge_journal bridge_journal_t;
 typedef struct bridge_hub bridge_hub_t;
+typedef struct bridge_probe bridge_probe_t;
 
 typedef enum {
     BRIDGE_KARMA,
@@ -57,9 +58,11 @@ struct bridge {
     bridge_health_t *health;
     bridge_journal_t *journal;
     bridge_hub_t *hub;
+    bridge_probe_t *probe;
     bridge_request_t *waiting; // requests that wait for the broker to be there, newest first
     unsigned active;           // requests that were handed to a handler and are not answered
     uint64_t held_bytes;       // of bodies and answers, until each request's end
+    uint64_t owner_signed_us;  // signed_at of the owner's last command: the next one's is later
     bool is_stopping;
     uint64_t stop_us; // when to stop whatever is still going on
     uint64_t started_us;

@@ -136,8 +136,9 @@ batch_add(batch_t *self, const batch_entry_t *entry)
     assert(self->count < BATCH_ITEMS_MAX);
     const header_t *header = &entry->header;
     const bool is_record = entry->kind == BATCH_RECORD;
+    const bus_view_t trace_id = entry->grouped ? VIEW_NONE : header->trace_id;
     size_t size = sizeof(batch_item_t) + header->id.size + header->source.size +
-                  header->pstream.size + header->reply_to.size + header->trace_id.size;
+                  header->pstream.size + header->reply_to.size + trace_id.size;
     if (is_record) {
         size += record_size(entry) + RECORD_TRAILER_SIZE;
     }
@@ -159,12 +160,13 @@ batch_add(batch_t *self, const batch_entry_t *entry)
     uint32_t at = sizeof(batch_item_t);
     if (is_record) {
         place_record(item, &at, entry);
+        item->trace = record_trace_hash(header->trace_id);
     }
     item->id = place(item, &at, header->id);
     item->source = place(item, &at, header->source);
     item->pstream = place(item, &at, header->pstream);
     item->reply_to = place(item, &at, header->reply_to);
-    item->trace_id = place(item, &at, header->trace_id);
+    item->trace_id = place(item, &at, trace_id);
     memset((char *) item + at, 0, size - at);
     self->size += size;
     self->count++;

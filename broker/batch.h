@@ -46,6 +46,7 @@ typedef struct {
     uint64_t expected;  // result of PSEQ_GAP; of a hello: the last pseq; of a trim: bytes kept
     uint64_t cause_seq; // of a record: its header's; result of a hello
     uint64_t cause_n;
+    uint32_t trace;       // of a record: record_trace_hash of its trace_id
     batch_piece_t record; // records: the whole [topic, header, body]
     batch_piece_t topic;  // within the record, without its msgpack head
     batch_piece_t header; // within the record
@@ -77,7 +78,8 @@ typedef struct {
     bus_view_t header_bytes; // records: stamped as journaled
     bus_view_t body;         // records: checked msgpack
     header_t header;         // decoded, of the message to be answered: id, source, pstream, pseq,
-                             // ack, reply_to, trace_id, cause
+                             // ack, reply_to, trace_id, cause. Of a grouped record, which is not
+                             // answered, trace_id and cause alone
 } batch_entry_t;
 
 // Appends one item. Its result fields are zero.

@@ -1,8 +1,10 @@
 // broker.c - the process: a journal, a router, a loop, and an exit status that says what was wrong.
 #include "broker.h"
+#include "alarm.h"
 #include "journal.h"
 #include "router.h"
 #include "runtime/address.h"
+#include "runtime/clock.h"
 #include "runtime/log.h"
 #include <assert.h>
 #include <errno.h>
@@ -80,6 +82,20 @@ open_journal(const broker_options_t *options, journal_t **ret_journal)
     return err == BUS_CONFLICT ? EX_TEMPFAIL : EX_IOERR;
 }
 
+// Says that the clock is far ahead: to the operator, and, in the journal, to the services. The
+// broker works without the fact, too.
+static void
+raise_alarm(journal_t *journal)
+{
+    log_warning("clock_jumped",
+                "why=\"the clock is more than a day ahead of the journal's last record\" "
+                "hint=\"nothing is let go by its age until the next start\"");
+    bus_err_t err = alarm_clock_ahead(journal, clock_wall_us());
+    if (err != BUS_OK) {
+        log_error("alarm_not_journaled", "error=%s", error_text(err));
+    }
+}
+
 static void
 on_stop(void *arg, int signal_number)
 {
@@ -150,9 +166,7 @@ broker_run(const broker_options_t *options)
         return status;
     }
     if (journal_clock_jumped(journal)) {
-        log_warning("clock_jumped",
-                    "why=\"the clock is more than a day ahead of the journal's last record\" "
-                    "hint=\"nothing is let go by its age until the next start\"");
+        raise_alarm(journal);
     }
     return run(options, &places, loop, journal);
 }

@@ -202,7 +202,9 @@ handle_batch(router_t *self,
             .topic = record.topic,
             .header_bytes = record.header,
             .body = record.body,
-            .header = {.cause_seq = record.cause_seq, .cause_n = record.cause_n},
+            .header = {.trace_id = record.trace_id,
+                       .cause_seq = record.cause_seq,
+                       .cause_n = record.cause_n},
         };
         gather_add(self->gather, &entry);
     }

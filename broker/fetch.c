@@ -52,11 +52,12 @@ keep(char **at_p, bus_view_t view)
 // Copies what is read of a valid fetch.
 static fetch_t *
 make(const fetch_frames_t *frames,
-     bus_view_t consumer,
+     const schema_fetch_t *body,
      const bus_view_t *filters,
      size_t filter_count)
 {
-    size_t size = frames->reply_to.size + frames->id.size + frames->trace_id.size + consumer.size;
+    size_t size = frames->reply_to.size + frames->id.size + frames->trace_id.size +
+                  body->consumer.size + body->trace_id.size;
     for (size_t i = 0; i < filter_count; i++) {
         size += filters[i].size;
     }
@@ -66,7 +67,8 @@ make(const fetch_frames_t *frames,
     self->reply_to = keep(&at, frames->reply_to);
     self->id = keep(&at, frames->id);
     self->trace_id = keep(&at, frames->trace_id);
-    self->consumer = keep(&at, consumer);
+    self->consumer = keep(&at, body->consumer);
+    self->only_trace = keep(&at, body->trace_id);
     self->filter_count = filter_count;
     self->families = filter_count == 0 ? UINT64_MAX : 0;
     for (size_t i = 0; i < filter_count; i++) {
@@ -94,7 +96,7 @@ fetch_new(const fetch_frames_t *frames, uint64_t now_ms, pack_t *reterr_details,
         schema_pack_problems(&problems, reterr_details);
         return BUS_VALIDATION_FAILED;
     }
-    fetch_t *self = make(frames, body.consumer, filters, filter_count);
+    fetch_t *self = make(frames, &body, filters, filter_count);
     self->from = body.from.has ? (uint64_t) body.from.value : 0;
     self->ack = body.ack.has ? (uint64_t) body.ack.value : 0;
     self->max = body.max.has ? (uint32_t) body.max.value : FETCH_COUNT_PRESET;

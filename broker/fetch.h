@@ -21,11 +21,12 @@ typedef struct {
     bus_view_t trace_id; // may be absent
     bus_view_t consumer;
     bus_view_t filters[FETCH_FILTERS_MAX];
-    size_t filter_count;  // 0: all
-    uint64_t families;    // what its filters can match, see journal_scan_filter_families
-    uint64_t from;        // where it stands: moved on while it is parked
-    uint64_t ack;         // 0: says nothing
-    uint64_t deadline_ms; // boot clock
+    size_t filter_count;   // 0: all
+    bus_view_t only_trace; // records of this trace alone; absent: of any
+    uint64_t families;     // what its filters can match, see journal_scan_filter_families
+    uint64_t from;         // where it stands: moved on while it is parked
+    uint64_t ack;          // 0: says nothing
+    uint64_t deadline_ms;  // boot clock
     uint32_t max;
     uint32_t max_bytes;
     char bytes[]; // what the views point into

@@ -18,6 +18,7 @@ typedef struct {
     bus_view_t body;
     size_t header_at;
     size_t header_size;
+    bus_view_t trace_id;
     uint64_t cause_seq;
     uint64_t cause_n;
 } record_t;
@@ -148,6 +149,7 @@ read_record(group_t *self, walk_t *walk, const header_t *outer, const char **ret
         .topic = parts[0],
         .body = parts[2],
         .header_at = pack_view(self->headers).size,
+        .trace_id = header.trace_id,
         .cause_seq = header.cause_seq,
         .cause_n = header.cause_n,
     };
@@ -211,6 +213,7 @@ group_record(const group_t *self, uint32_t index)
         .topic = record->topic,
         .header = view_from(pack_view(self->headers).data + record->header_at, record->header_size),
         .body = record->body,
+        .trace_id = record->trace_id,
         .cause_seq = record->cause_seq,
         .cause_n = record->cause_n,
     };

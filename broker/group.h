@@ -32,6 +32,7 @@ typedef struct {
     bus_view_t topic;
     bus_view_t header; // stamped as journaled
     bus_view_t body;
+    bus_view_t trace_id; // its own; may be absent
     uint64_t cause_seq;
     uint64_t cause_n;
 } group_record_t;

@@ -23,6 +23,7 @@ static const store_table_t tables[TABLE_COUNT] = {
                      "epoch, head, first, last seq of each family"},
     [TABLE_STREAMS] = {"streams", STORE_KEYS_BYTES, true, "where each publisher's stream stands"},
     [TABLE_CONSUMERS] = {"consumers", STORE_KEYS_BYTES, false, "the acks of known consumers"},
+    [TABLE_TRACES] = {"traces", STORE_KEYS_UINT64, false, "where each trace's records may be"},
 };
 static const char state_key[] = "journal";
 
@@ -104,6 +105,7 @@ bus_err_t
 journal_inner_load(journal_t *self)
 {
     self->is_stale = true;
+    journal_trace_clear(&self->traces);
     BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
     bus_err_t err = store_begin(self->store, STORE_READ, &txn);
     if (err == BUS_OK) {

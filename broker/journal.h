@@ -3,8 +3,9 @@
 //
 // Threads: the committer appends, the reader reads, and journal_open runs before both. Values lie
 // in the store as the msgpack that fetches serve, then a trailer {stream_prev u64, span u32, zero
-// u32} by which a stream's records can be walked backwards, then the store's checksum. No secondary
-// index: an append touches the end of the log, one state record, and the streams that spoke.
+// u32} by which a stream's records can be walked backwards, then the store's checksum. An append
+// touches the end of the log, one state record, and the streams that spoke; one in some hundreds
+// also adds to the table by which a trace's records are found (journal_trace.h).
 #pragma once
 #include "batch.h"
 #include "proto/auto.h"
@@ -66,9 +67,11 @@ typedef struct {
     uint64_t head; // not beyond: what the router has answered for
     const bus_view_t *filters;
     size_t filter_count; // 0: all
+    bus_view_t trace_id; // only records of this trace; absent: of any
     uint32_t max;
     uint32_t max_bytes;
-    uint32_t scan_max; // records looked at before it gives up for this time
+    uint32_t scan_max; // records looked at before it gives up for this time; of
+                       // a trace: those, and blocks of the table that says where they are
 } journal_scan_t;
 
 typedef struct {

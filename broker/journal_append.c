@@ -41,6 +41,9 @@ put_record(append_t *self, batch_item_t *item, record_trailer_t trailer)
     memcpy(record + item->record.size, &trailer, sizeof(trailer));
     size_t size = item->record.size + sizeof(trailer);
     bus_err_t err = store_append(self->txn, TABLE_LOG, STORE_U64(seq), view_from(record, size));
+    if (err == BUS_OK) {
+        err = journal_trace_note(&self->journal->traces, self->txn, seq, item->trace);
+    }
     if (err != BUS_OK) {
         return err;
     }

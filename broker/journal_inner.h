@@ -6,6 +6,7 @@
 // commits.
 #pragma once
 #include "journal.h"
+#include "journal_trace.h"
 #include "runtime/store.h"
 #include "stream.h"
 #include <pthread.h>
@@ -16,6 +17,7 @@ typedef enum {
     TABLE_STATE,
     TABLE_STREAMS,
     TABLE_CONSUMERS,
+    TABLE_TRACES,
     TABLE_COUNT
 } journal_table_t;
 
@@ -45,8 +47,9 @@ struct journal {
     uint64_t retention_us;
     journal_state_t state; // as of the last commit; while one is made, ahead of it
     stream_map_t *streams;
-    uint64_t anchor_at;   // the journal's clock when it was opened
-    uint64_t anchor_boot; // the boot clock at that moment
+    journal_trace_block_t traces; // of the records since the last whole block of them
+    uint64_t anchor_at;           // the journal's clock when it was opened
+    uint64_t anchor_boot;         // the boot clock at that moment
     bool clock_jumped;
     bool is_stale; // memory is not what the store holds: to be read again before use
     _Atomic uint64_t info_first;

@@ -68,12 +68,85 @@ matches(const journal_scan_t *scan, bus_view_t topic)
     return false;
 }
 
+// Where one scan is.
+typedef struct {
+    const journal_scan_t *scan;
+    uint64_t head;  // not beyond
+    uint64_t bytes; // taken
+    pack_t *out;
+    journal_page_t *page;
+} progress_t;
+
+// Takes the record where it matches, and steps behind it. False: the page is full.
+static bool
+take(progress_t *self, bus_view_t value)
+{
+    const journal_scan_t *scan = self->scan;
+    journal_page_t *page = self->page;
+    bool is_wanted =
+        matches(scan, record_topic(value)) &&
+        (scan->trace_id.data == NULL || view_equal(record_trace_id(value), scan->trace_id));
+    if (is_wanted) {
+        bus_view_t message = record_message(value);
+        self->bytes += message.size;
+        if (page->count > 0 && self->bytes > scan->max_bytes) {
+            return false;
+        }
+        pack_raw(self->out, message);
+        page->count++;
+    }
+    page->next++;
+    return page->count == 0 || page->count < scan->max;
+}
+
+static bus_err_t
+scan_all(snapshot_t *snapshot, progress_t *progress)
+{
+    journal_page_t *page = progress->page;
+    bool goes_on = true;
+    for (uint32_t looked = 0;
+         goes_on && page->next <= progress->head && looked < progress->scan->scan_max;
+         looked++) {
+        bus_view_t value;
+        bus_err_t err = snapshot_read(snapshot, page->next, looked == 0, &value);
+        if (err != BUS_OK) {
+            return err;
+        }
+        goes_on = take(progress, value);
+    }
+    return BUS_OK;
+}
+
+static bus_err_t
+scan_trace(snapshot_t *snapshot, progress_t *progress)
+{
+    journal_page_t *page = progress->page;
+    uint32_t steps = progress->scan->scan_max;
+    journal_trace_search_t search;
+    journal_trace_search(&search, snapshot->txn, progress->scan->trace_id);
+    bool goes_on = true;
+    while (goes_on && page->next <= progress->head) {
+        bus_view_t value;
+        bus_err_t err =
+            journal_trace_next(&search, page->next, progress->head, &steps, &page->next);
+        if (err != BUS_OK || page->next > progress->head || steps == 0) {
+            return err;
+        }
+        steps--;
+        err = snapshot_read(snapshot, page->next, true, &value);
+        if (err != BUS_OK) {
+            return err;
+        }
+        goes_on = take(progress, value);
+    }
+    return BUS_OK;
+}
+
 static bus_err_t
 scan_snapshot(snapshot_t *snapshot, const journal_scan_t *scan, pack_t *out, journal_page_t *page)
 {
     const journal_state_t *state = &snapshot->state;
     uint64_t from = scan->from == 0 ? state->first : scan->from;
-    uint64_t head = scan->head < state->head ? scan->head : state->head;
     *page = (journal_page_t){.first = state->first, .next = from};
     if (from < state->first) {
         return BUS_TRIMMED;
@@ -81,28 +154,12 @@ scan_snapshot(snapshot_t *snapshot, const journal_scan_t *scan, pack_t *out, jou
     if (from > state->head + 1) {
         return BUS_AHEAD;
     }
-    uint64_t bytes = 0;
-    for (uint32_t looked = 0; page->next <= head && looked < scan->scan_max; looked++) {
-        bus_view_t value;
-        bus_err_t err = snapshot_read(snapshot, page->next, looked == 0, &value);
-        if (err != BUS_OK) {
-            return err;
-        }
-        if (matches(scan, record_topic(value))) {
-            bus_view_t message = record_message(value);
-            bytes += message.size;
-            if (page->count > 0 && bytes > scan->max_bytes) {
-                break;
-            }
-            pack_raw(out, message);
-            page->count++;
-        }
-        page->next++;
-        if (page->count > 0 && page->count >= scan->max) {
-            break;
-        }
-    }
-    return BUS_OK;
+    progress_t progress = {.scan = scan,
+                           .head = scan->head < state->head ? scan->head : state->head,
+                           .out = out,
+                           .page = page};
+    return scan->trace_id.data == NULL ? scan_all(snapshot, &progress)
+                                       : scan_trace(snapshot, &progress);
 }
 
 bus_err_t

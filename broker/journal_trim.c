@@ -35,7 +35,10 @@ trim(journal_t *self, store_txn_t *txn, uint64_t floor, uint32_t *ret_count)
         }
         uint64_t size = value.size; // the view dies with the record
         err = store_del(txn, TABLE_LOG, STORE_U64(state->first));
-        if (err != BUS_OK && err != BUS_NOT_FOUND) {
+        if (err == BUS_OK || err == BUS_NOT_FOUND) {
+            err = journal_trace_trim(txn, state->first);
+        }
+        if (err != BUS_OK) {
             return err;
         }
         state->first++;

@@ -196,6 +196,7 @@ serve(reader_t *self, fetch_t *fetch, uint64_t now_ms)
         .head = self->head,
         .filters = fetch->filters,
         .filter_count = fetch->filter_count,
+        .trace_id = fetch->only_trace,
         .max = fetch->max,
         .max_bytes =
             is_full && fetch->max_bytes > PAGE_BYTES_FULL ? PAGE_BYTES_FULL : fetch->max_bytes,

@@ -24,3 +24,10 @@ void record_trailer(bus_view_t value, record_trailer_t *ret_trailer);
 bus_view_t record_topic(bus_view_t value);
 // The journal's time in its header, microseconds.
 uint64_t record_at(bus_view_t value);
+// The trace_id of its header; an absent view where it has none.
+bus_view_t record_trace_id(bus_view_t value);
+
+// What stands for a trace_id in journal_trace.h's table: never RECORD_TRACE_UNKNOWN; all records
+// without one (an absent view) share a number of their own.
+enum { RECORD_TRACE_UNKNOWN = 0 };
+uint32_t record_trace_hash(bus_view_t trace_id);

@@ -42,7 +42,9 @@ static const option_table_t backup_options = {
     .arguments = "DEST",
     .help =
         "Copies every store of a system, which may be running, into the empty or missing folder "
-        "DEST, verifies the copies, and prints the manifest. The owner's token is not copied.\v"
+        "DEST, verifies the copies, and prints the manifest. The owner's token is not copied, nor "
+        "is "
+        "bucket.key, under which Bucket's signing keys lie: keep a copy of that elsewhere.\v"
         "  bhiv backup /mnt/backups/monday",
     .rows = rows,
     .row_count = sizeof rows / sizeof rows[0],
@@ -197,7 +199,8 @@ static const option_table_t restore_options = {
     .arguments = "SRC",
     .help =
         "Puts a backup's stores into the system's folder, which must have none, after verifying "
-        "each. The system must be stopped.\v"
+        "each. The system must be stopped. Put your copy of bucket.key there before the next "
+        "start, or Bucket signs with a new key from then on.\v"
         "  bhiv restore /mnt/backups/monday --dir ./state",
     .rows = rows,
     .row_count = sizeof rows / sizeof rows[0],

@@ -106,6 +106,42 @@ static const cli_bench_case_t cases[] = {
      .has_rate = true,
      .has_latency = true,
      .is_system = true},
+    {.name = "http_write",
+     .meaning = "POST /bucket/artifact/write, 1 KiB, audited, 64 connections",
+     .kind = CLI_BENCH_HTTP,
+     .request = CLI_BENCH_ARTIFACT_WRITE,
+     .window = 64,
+     .divisor = 4,
+     .has_rate = true,
+     .has_latency = true,
+     .is_system = true},
+    {.name = "http_read",
+     .meaning = "GET /bucket/artifact/read, 1 KiB, audited, 64 connections",
+     .kind = CLI_BENCH_HTTP,
+     .request = CLI_BENCH_ARTIFACT_READ,
+     .window = 64,
+     .divisor = 4,
+     .has_rate = true,
+     .has_latency = true,
+     .is_system = true},
+    {.name = "http_task",
+     .meaning = "POST /handle_task, built-in agent, 64 connections",
+     .kind = CLI_BENCH_HTTP,
+     .request = CLI_BENCH_TASK,
+     .window = 64,
+     .divisor = 10,
+     .has_rate = true,
+     .has_latency = true,
+     .is_system = true},
+    {.name = "http_task_one",
+     .meaning = "POST /handle_task, built-in agent, one at a time",
+     .kind = CLI_BENCH_HTTP,
+     .request = CLI_BENCH_TASK,
+     .window = 1,
+     .divisor = 100,
+     .has_rate = true,
+     .has_latency = true,
+     .is_system = true},
     {.name = "start",
      .meaning = "bhiv up in an empty folder",
      .kind = CLI_BENCH_START,
@@ -159,7 +195,8 @@ static const option_table_t options = {
         "Measures publishing, latency, fan-out and fetching with bodies of 256 bytes, each beside "
         "the same work on bare libzmq and LMDB speaking the same frames, in the same run.\v"
         "Cases: durable_each durable_batch durable_last durable_one live live_latency fan_out_1 "
-        "fan_out_4 fetch restart http start; the last two are of the whole system, alone. A ratio "
+        "fan_out_4 fetch restart http http_write http_read start; the last four are of the whole "
+        "system, alone. A ratio "
         "is ours divided by bare: for rates more is better, for "
         "latencies less.\n\n"
         "  bhiv bench --quick\n"
@@ -205,7 +242,7 @@ run_system(const bench_t *self,
     double ready_ms = (double) (clock_boot_us() - began_us) / 1e3;
     *ret = (cli_bench_result_t){0};
     if (status == CLI_DONE && case_->kind == CLI_BENCH_HTTP &&
-        !cli_bench_http(server.http_port, case_->window, count, ret)) {
+        !cli_bench_http(server.http_port, case_->request, case_->window, count, ret)) {
         status = CLI_NEGATIVE;
     }
     ret->ready_ms = ready_ms;

@@ -76,22 +76,30 @@ typedef enum {
     CLI_BENCH_START      // `bhiv up` in an empty folder
 } cli_bench_kind_t;
 
+typedef enum {
+    CLI_BENCH_EVENT,          // POST /core/write-event
+    CLI_BENCH_ARTIFACT_WRITE, // POST /bucket/artifact/write, of 1 KiB, each another one
+    CLI_BENCH_ARTIFACT_READ,  // GET /bucket/artifact/read, of a thousand that were written before
+    CLI_BENCH_TASK            // POST /handle_task, answered by the built-in text_agent
+} cli_bench_request_t;
+
 typedef struct {
     const char *name;    // in JSON
     const char *meaning; // in the table
     cli_bench_kind_t kind;
     cli_bench_ack_t ack;
-    unsigned window;      // messages on their way; of HTTP: connections
-    unsigned batch;       // messages in a $bus.batch; 0: single ones
-    unsigned subscribers; // of a fan-out
-    unsigned divisor;     // of the count: slow cases take fewer
-    unsigned multiple;    // of the count, where one takes more; 0: 1
-    bool has_latency;     // percentiles are figures of it, too
-    bool has_rate;        // messages a second is a figure of it
-    bool has_ready;       // the time until it is ready is one
-    bool has_memory;      // the memory of all processes together is one
-    bool is_system;       // of all parts together, with which nothing bare can be compared
-    bool is_pinned;       // generator and server on one core
+    cli_bench_request_t request; // of HTTP
+    unsigned window;             // messages on their way; of HTTP: connections
+    unsigned batch;              // messages in a $bus.batch; 0: single ones
+    unsigned subscribers;        // of a fan-out
+    unsigned divisor;            // of the count: slow cases take fewer
+    unsigned multiple;           // of the count, where one takes more; 0: 1
+    bool has_latency;            // percentiles are figures of it, too
+    bool has_rate;               // messages a second is a figure of it
+    bool has_ready;              // the time until it is ready is one
+    bool has_memory;             // the memory of all processes together is one
+    bool is_system;              // of all parts together, with which nothing bare can be compared
+    bool is_pinned;              // generator and server on one core
 } cli_bench_case_t;
 
 typedef struct {
@@ -112,10 +120,15 @@ void cli_bench_percentiles(double *samples, uint64_t count, cli_bench_result_t *
 
 // --- HTTP (bench_http.c) -----------------------------------------------------------------------
 
-// Writes `count` events over so many connections to the bridge on `port` of loopback, each answered
-// before its connection's next. False, having said why, where one was not answered with 200.
-BUS_CHECK bool
-cli_bench_http(unsigned port, unsigned connections, uint64_t count, cli_bench_result_t *ret_result);
+// Makes `count` requests over so many connections to the bridge, whose port for Bucket is `port`
+// of loopback, each
+// answered before its connection's next. False, having said why, where one was not answered with
+// 200.
+BUS_CHECK bool cli_bench_http(unsigned port,
+                              cli_bench_request_t kind,
+                              unsigned connections,
+                              uint64_t count,
+                              cli_bench_result_t *ret_result);
 
 // --- Servers (bench_server.c) ------------------------------------------------------------------
 

@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -21,13 +22,41 @@
 enum {
     CONNECTIONS_MAX = 1024,
     ANSWER_SIZE_MAX = 16 * 1024, // head and body; ours have some 500 bytes
-    STUCK_MS = 10000             // nothing answered for so long
+    REQUEST_SIZE_MAX = 4096,     // head and body
+    STUCK_MS = 10000,            // nothing answered for so long
+    READ_SET = 1000,             // artifacts that are read, again and again
 };
 
-static const char event[] =
-    "{\"requester_id\":\"bhiv_core\",\"event_data\":{\"event_type\":\"bench_step\","
-    "\"agent_id\":\"bench_agent\",\"user_id\":\"bench_user\",\"step\":3,"
-    "\"note\":\"what was done, in a line of text of the usual length, or a little over that\"}}";
+// What is asked, with a place for 16 digits where each request has a number of its own.
+typedef struct {
+    const char *line; // method and path
+    const char *body; // "": none
+} request_t;
+
+#define NUMBER "0000000000000000"
+#define TEXT_64 "sixty-four bytes of what an agent wrote while it did its work.. "
+#define TEXT_256 TEXT_64 TEXT_64 TEXT_64 TEXT_64
+
+static const request_t requests[] = {
+    [CLI_BENCH_EVENT] =
+        {"POST /core/write-event",
+         "{\"requester_id\":\"bhiv_core\",\"event_data\":{\"event_type\":\"bench_step\","
+         "\"agent_id\":\"bench_agent\",\"user_id\":\"bench_user\",\"step\":3,"
+         "\"note\":\"what was done, in a line of text of the usual length, or a little over "
+         "that\"}}"},
+    [CLI_BENCH_ARTIFACT_WRITE] =
+        {"POST /bucket/artifact/write",
+         "{\"artifact_id\":\"bench-" NUMBER "\",\"content\":{\"text\":\"" TEXT_256 TEXT_256 TEXT_256
+         "\"},\"metadata\":{\"product\":\"gurukul\",\"created_by\":\"bench\",\"retention_days\":90,"
+         "\"tags\":[\"bench\",\"lesson\"],\"title\":\"what it is, in one line\"}}"},
+    [CLI_BENCH_ARTIFACT_READ] = {"GET /bucket/artifact/read?artifact_id=bench-" NUMBER
+                                 "&product=gurukul",
+                                 ""},
+    [CLI_BENCH_TASK] =
+        {"POST /handle_task",
+         "{\"agent\":\"text_agent\",\"input\":\"what an agent is asked, in a line of "
+         "text of the usual length, or a little over that\"}"},
+};
 
 typedef struct {
     int fd;           // -1: not open
@@ -40,8 +69,10 @@ typedef struct {
     connection_t connections[CONNECTIONS_MAX];
     unsigned count; // connections in use
     int epoll;
-    char request[1024];
+    char request[REQUEST_SIZE_MAX];
     size_t request_size;
+    char *number;                   // of 16 digits within it; NULL: all requests are the same
+    uint64_t numbers;               // how many there are before they begin again
     uint64_t total, sent, answered; // requests
     double *samples;                // microseconds, of each answer
 } load_t;
@@ -73,7 +104,7 @@ open_connection(load_t *self, connection_t *connection, unsigned port)
 }
 
 static load_t *
-load_new(unsigned port, uint64_t total)
+load_new(unsigned port, cli_bench_request_t kind, uint64_t total)
 {
     load_t *self = calloc(1, sizeof *self);
     assert(self);
@@ -81,15 +112,26 @@ load_new(unsigned port, uint64_t total)
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     self->samples = calloc(total, sizeof *self->samples);
     assert(self->samples && self->epoll >= 0);
+    const request_t *request = &requests[kind];
+    size_t body_size = strlen(request->body);
+    char head[96] = "";
+    if (body_size > 0) {
+        (void) snprintf(head,
+                        sizeof head,
+                        "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                        body_size);
+    }
     int size = snprintf(self->request,
                         sizeof self->request,
-                        "POST /core/write-event HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
-                        "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                        "%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n%s",
+                        request->line,
                         port,
-                        sizeof event - 1,
-                        event);
+                        head,
+                        request->body);
     assert(size > 0 && (size_t) size < sizeof self->request);
     self->request_size = (size_t) size;
+    self->number = strstr(self->request, NUMBER);
+    self->numbers = kind == CLI_BENCH_ARTIFACT_READ ? READ_SET : UINT64_MAX;
     return self;
 }
 
@@ -116,6 +158,11 @@ ask(load_t *self, connection_t *connection)
 {
     connection->size = 0;
     connection->sent_us = clock_boot_us();
+    if (self->number != NULL) {
+        char digits[24]; // a uint64_t's, at most
+        int size = snprintf(digits, sizeof digits, "%016" PRIu64, self->sent % self->numbers);
+        memcpy(self->number, digits + size - (sizeof NUMBER - 1), sizeof NUMBER - 1);
+    }
     ++self->sent;
     return send(connection->fd, self->request, self->request_size, MSG_NOSIGNAL) ==
            (ssize_t) self->request_size;
@@ -185,12 +232,15 @@ run_load(load_t *self)
     return true;
 }
 
-bool
-cli_bench_http(unsigned port, unsigned connections, uint64_t count, cli_bench_result_t *ret_result)
+static bool
+measure(unsigned port,
+        cli_bench_request_t kind,
+        unsigned connections,
+        uint64_t count,
+        cli_bench_result_t *ret_result)
 {
-    assert(connections <= CONNECTIONS_MAX && count > 0);
-    *ret_result = (cli_bench_result_t){0};
-    BUS_AUTO(load_destroy) load_t *self = load_new(port, count);
+    port += kind == CLI_BENCH_TASK ? 1 : 0; // Core's is the one after Bucket's
+    BUS_AUTO(load_destroy) load_t *self = load_new(port, kind, count);
     for (; self->count < connections; ++self->count) {
         connection_t *connection = &self->connections[self->count];
         connection->fd = -1;
@@ -206,4 +256,21 @@ cli_bench_http(unsigned port, unsigned connections, uint64_t count, cli_bench_re
     ret_result->rate = (double) count * 1e6 / (double) (clock_boot_us() - began_us);
     cli_bench_percentiles(self->samples, count, ret_result);
     return true;
+}
+
+bool
+cli_bench_http(unsigned port,
+               cli_bench_request_t kind,
+               unsigned connections,
+               uint64_t count,
+               cli_bench_result_t *ret_result)
+{
+    assert(connections <= CONNECTIONS_MAX && count > 0);
+    *ret_result = (cli_bench_result_t){0};
+    cli_bench_result_t ignored;
+    if (kind == CLI_BENCH_ARTIFACT_READ &&
+        !measure(port, CLI_BENCH_ARTIFACT_WRITE, connections, READ_SET, &ignored)) {
+        return false;
+    }
+    return measure(port, kind, connections, count, ret_result);
 }

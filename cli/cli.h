@@ -34,13 +34,15 @@ typedef enum {
     CLI_GROUP_HIDDEN // for our own scripts; in no help
 } cli_group_t;
 
-typedef struct {
+typedef struct cli_command {
     const char *name;              // the word behind `bhiv`
     const char *summary;           // one line of `bhiv --help`
     cli_group_t group;             // under which heading
     const option_table_t *options; // flags, help and arguments
     // argv[0] is the verb. Returns the process's exit status.
     int (*run)(int argc, char **argv);
+    // What a word behind it may be, ended by NULL: `bhiv karma show`. NULL: it has none.
+    const struct cli_command *const *verbs;
 } cli_command_t;
 
 extern const cli_command_t *const cli_commands[];
@@ -50,6 +52,10 @@ extern const size_t cli_command_count;
 int cli_fail(int exit_status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // The exit status that says the same as `err`.
 int cli_exit_of(bus_err_t err);
+
+// Runs `command`, or that of its verbs which argv names, wherever among the flags: `bhiv karma
+// --dir D show ann`. A word that is no verb of a command that has some is said, and CLI_USAGE.
+int cli_verb_run(const cli_command_t *command, int argc, char **argv);
 
 // --- The system's folder -----------------------------------------------------------------------
 
@@ -80,7 +86,11 @@ extern const cli_command_t cli_up;
 extern const cli_command_t cli_part_broker;
 extern const cli_command_t cli_part_bucket;
 extern const cli_command_t cli_part_karma;
+extern const cli_command_t cli_part_core;
+extern const cli_command_t cli_part_workflow;
 extern const cli_command_t cli_part_bridge;
+extern const cli_command_t *const cli_karma_verbs[];    // show, top, replay, policy
+extern const cli_command_t *const cli_workflow_verbs[]; // run, list, show, tasks, complete
 extern const cli_command_t cli_pub;
 extern const cli_command_t cli_sub;
 extern const cli_command_t cli_req;
@@ -91,6 +101,8 @@ extern const cli_command_t cli_topics;
 extern const cli_command_t cli_backup;
 extern const cli_command_t cli_restore;
 extern const cli_command_t cli_check;
+extern const cli_command_t cli_audit;
+extern const cli_command_t cli_keys;
 extern const cli_command_t cli_bench;
 extern const cli_command_t cli_bench_bare;
 extern const cli_command_t cli_completion;

@@ -57,6 +57,25 @@ takes_topic(const cli_command_t *command)
 }
 
 static bool
+has_flag(const cli_command_t *command, const char *name)
+{
+    for (size_t row = 0; row < command->options->row_count; ++row) {
+        if (strcmp(command->options->rows[row].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+add_verbs(text_t *out, const cli_command_t *command)
+{
+    for (size_t i = 0; command->verbs[i] != NULL; ++i) {
+        text_add_format(out, "%s%s", i == 0 ? "" : " ", command->verbs[i]->name);
+    }
+}
+
+static bool
 is_shown(const cli_command_t *command)
 {
     return command->group != CLI_GROUP_HIDDEN;
@@ -73,6 +92,25 @@ add_topics(text_t *out)
 }
 
 // --- bash --------------------------------------------------------------------------------------
+
+// Their flags beside the command's own, inside its quotes, and they themselves as words.
+static void
+add_bash_verbs(text_t *out, const cli_command_t *command)
+{
+    if (command->verbs == NULL) {
+        return;
+    }
+    for (size_t i = 0; command->verbs[i] != NULL; ++i) {
+        const option_table_t *options_of = command->verbs[i]->options;
+        for (size_t row = 0; row < options_of->row_count; ++row) {
+            if (!has_flag(command, options_of->rows[row].name)) {
+                text_add_format(out, " --%s", options_of->rows[row].name);
+            }
+        }
+    }
+    text_add(out, VIEW_LITERAL("' words='"));
+    add_verbs(out, command);
+}
 
 static void
 add_bash(text_t *out, const char *name)
@@ -98,6 +136,7 @@ add_bash(text_t *out, const char *name)
         for (size_t row = 0; row < command->options->row_count; ++row) {
             text_add_format(out, " --%s", command->options->rows[row].name);
         }
+        add_bash_verbs(out, command);
         text_add_format(out, "'%s;;\n", takes_topic(command) ? " words=$topics " : " ");
     }
     text_add_format(out,
@@ -155,9 +194,15 @@ add_zsh(text_t *out, const char *name)
         }
         text_add_format(out, "    %s) _arguments '--help[says more]'", cli_commands[i]->name);
         add_zsh_flags(out, cli_commands[i]);
+        text_add(out, VIEW_LITERAL(" \\\n        "));
+        if (cli_commands[i]->verbs != NULL) {
+            text_add(out, VIEW_LITERAL("'*:verb:("));
+            add_verbs(out, cli_commands[i]);
+            text_add(out, VIEW_LITERAL(")' ;;\n"));
+            continue;
+        }
         bool has_topic = takes_topic(cli_commands[i]);
-        text_add_format(
-            out, " \\\n        %s ;;\n", has_topic ? "\"*:topic:($topics)\"" : "'*:file:_files'");
+        text_add_format(out, "%s ;;\n", has_topic ? "\"*:topic:($topics)\"" : "'*:file:_files'");
     }
     text_add_format(out, "    esac\n}\n_bhiv \"$@\"\n");
 }
@@ -186,6 +231,14 @@ add_fish(text_t *out, const char *name)
                             option->name,
                             option->type == OPTION_FLAG ? "" : " -r");
             add_quoted(out, option->help, false);
+            text_add_format(out, "'\n");
+        }
+        if (command->verbs != NULL) {
+            text_add_format(out,
+                            "complete -c %s -f -n '__fish_seen_subcommand_from %s' -a '",
+                            name,
+                            command->name);
+            add_verbs(out, command);
             text_add_format(out, "'\n");
         }
         if (takes_topic(command)) {

@@ -35,6 +35,9 @@ cli_exit_of(bus_err_t err)
     case BUS_USER_NOT_FOUND:
     case BUS_TRIMMED:
     case BUS_AHEAD:
+    case BUS_ARTIFACT_NOT_FOUND:
+    case BUS_AUDIT_ENTRY_NOT_FOUND:
+    case BUS_KEY_NOT_FOUND:
         return CLI_NOT_FOUND;
     case BUS_NO_RESPONDERS:
     case BUS_SERVICE_UNAVAILABLE:
@@ -50,6 +53,14 @@ cli_exit_of(bus_err_t err)
     case BUS_UNAUTHENTICATED:
     case BUS_UNAUTHORIZED_ACCESS:
     case BUS_FORBIDDEN:
+    case BUS_QUOTA_EXCEEDED:
+    case BUS_GOVERNANCE_VIOLATION:
+    case BUS_IMMUTABLE_ARTIFACT:
+    case BUS_UNAUTHORIZED_DELETION:
+    case BUS_SCHEMA_LOCKED:
+    case BUS_VALIDATION_REQUIRED:
+    case BUS_NO_PRIORITY_BYPASS:
+    case BUS_LEGAL_HOLD:
         return CLI_REFUSED;
     case BUS_TIMEOUT:
     case BUS_REQUEST_TIMEOUT:
@@ -58,6 +69,8 @@ cli_exit_of(bus_err_t err)
         return CLI_INTERRUPTED;
     case BUS_METHOD_NOT_ALLOWED:
     case BUS_CONFLICT:
+    case BUS_DUPLICATE_ARTIFACT_ID:
+    case BUS_DUPLICATE_EXECUTION:
     case BUS_IDEMPOTENCY_KEY_REUSED:
     case BUS_INTERNAL:
     case BUS_CORRUPT:

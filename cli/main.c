@@ -13,10 +13,12 @@ enum {
 
 // In the order of `bhiv --help`.
 const cli_command_t *const cli_commands[] = {
-    &cli_up,      &cli_part_broker, &cli_part_bucket, &cli_part_karma, &cli_part_bridge,
-    &cli_pub,     &cli_sub,         &cli_req,         &cli_tail,       &cli_stats,
-    &cli_peers,   &cli_topics,      &cli_bench,       &cli_bench_bare, &cli_backup,
-    &cli_restore, &cli_check,       &cli_completion,  &cli_docs,       &cli_version,
+    &cli_up,        &cli_part_broker,   &cli_part_bucket, &cli_part_karma,
+    &cli_part_core, &cli_part_workflow, &cli_part_bridge, &cli_pub,
+    &cli_sub,       &cli_req,           &cli_tail,        &cli_stats,
+    &cli_peers,     &cli_topics,        &cli_bench,       &cli_bench_bare,
+    &cli_backup,    &cli_restore,       &cli_check,       &cli_audit,
+    &cli_keys,      &cli_completion,    &cli_docs,        &cli_version,
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
 
@@ -133,8 +135,9 @@ run_help(int argc, char **argv)
         return no_command(argv[1]);
     }
     char help[] = "--help";
-    char *words[] = {argv[1], help, NULL};
-    return command->run(2, words);
+    bool has_verb = argc > 2 && command->verbs != NULL;
+    char *words[] = {argv[1], help, has_verb ? argv[2] : NULL, NULL};
+    return cli_verb_run(command, has_verb ? 3 : 2, words);
 }
 
 static int
@@ -155,7 +158,7 @@ run(int argc, char **argv)
     if (command == NULL) {
         return no_command(word);
     }
-    return command->run(argc - 1, argv + 1);
+    return cli_verb_run(command, argc - 1, argv + 1);
 }
 
 // Whether whoever read our stdout has gone, which is their business and no error to speak of.

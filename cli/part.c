@@ -1,4 +1,5 @@
-// part.c - `bhiv broker`, `bhiv bucket`, `bhiv karma`, `bhiv bridge`: one part in this process.
+// part.c - `bhiv broker`, `bhiv bucket`, `bhiv karma`, `bhiv core`, `bhiv workflow`, `bhiv bridge`:
+// one part in this process.
 //
 // What `bhiv up` starts as children, and containers as their command. A part finds the bus by the
 // sockets in the system's folder, which need not exist yet: start order does not matter.
@@ -7,9 +8,11 @@
 #include "bucket/bucket.h"
 #include "cli.h"
 #include "connect.h"
+#include "core/core.h"
 #include "karma/karma.h"
 #include "runtime/log.h"
 #include "runtime/service.h"
+#include "workflow/workflow.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -80,6 +83,7 @@ const cli_command_t cli_part_broker = {
 typedef struct {
     cli_place_t place;
     uint64_t store_bytes;
+    bool rebuild;
     bool karma_test_helpers; // Karma's alone
 } service_flags_t;
 
@@ -87,7 +91,9 @@ typedef struct {
 #define SERVICE_ROWS \
     CLI_PLACE_ROWS(service_flags_t, place), \
     {"store-bytes", 0, OPTION_BYTES, "BYTES", NULL, offsetof(service_flags_t, store_bytes), 0, 0, \
-     "the most that the store may hold; default 64g"}
+     "the most that the store may hold; default 64g"}, \
+    {"rebuild", 0, OPTION_FLAG, NULL, NULL, offsetof(service_flags_t, rebuild), 0, 0, \
+     "only makes the state anew, aside, from the whole journal, prints its hash and ends"}
 
 static const option_row_t bucket_rows[] = {SERVICE_ROWS};
 static const option_row_t karma_rows[] = {
@@ -125,6 +131,7 @@ run_service(const service_definition_t *definition,
         .ingress = bus.ingress,
         .egress = bus.egress,
         .store_bytes = flags.store_bytes,
+        .rebuild = flags.rebuild,
     };
     return service_run(definition, &options);
 }
@@ -132,8 +139,14 @@ run_service(const service_definition_t *definition,
 static const option_table_t bucket_options = {
     .program = "bhiv bucket",
     .arguments = "",
-    .help = "Runs Bucket, the custodian: keeps events, and forwards them to Karma. It prints "
-            "`ready bucket` when it has caught up with the journal, and stops on SIGTERM.",
+    .help = "Runs Bucket, the custodian: keeps events and artifacts, audits whatever is done or "
+            "refused, and forwards events to Karma. It prints `ready bucket` when it has caught up "
+            "with the journal, and stops on SIGTERM.\v"
+            "BHIV_KEY_PASSPHRASE has its signing keys lie under a passphrase instead of "
+            "DIR/bucket.key. BHIV_BUCKET_QUOTAS=ai_assistant=400GB,gurukul=1TB gives quotas; "
+            "BHIV_ADVISOR_EMAIL, BHIV_EXECUTOR_EMAIL and BHIV_OWNER_EMAIL say whom to write to.\n\n"
+            "  bhiv bucket --rebuild --dir ./state    # beside a running one: the same hash, the "
+            "same root",
     .rows = bucket_rows,
     .row_count = sizeof bucket_rows / sizeof bucket_rows[0],
 };
@@ -156,7 +169,12 @@ static const option_table_t karma_options = {
     .program = "bhiv karma",
     .arguments = "",
     .help = "Runs Karma, the ledger: tokens, merit, roles. It prints `ready karma` when it has "
-            "caught up with the journal, and stops on SIGTERM.",
+            "caught up with the journal, and stops on SIGTERM.\v"
+            "With a verb it asks the Karma that runs, and each has its own --help:\n\n"
+            "  bhiv karma show USER    a user's role, scores and tokens\n"
+            "  bhiv karma top          the users with the most\n"
+            "  bhiv karma replay USER  a user's karma made anew, and compared\n"
+            "  bhiv karma policy       what was learned: the Q-table",
     .rows = karma_rows,
     .row_count = sizeof karma_rows / sizeof karma_rows[0],
 };
@@ -169,10 +187,74 @@ run_karma(int argc, char **argv)
 
 const cli_command_t cli_part_karma = {
     .name = "karma",
-    .summary = "run Karma alone",
+    .summary = "run Karma alone; show, top, replay, policy ask it",
     .group = CLI_GROUP_RUN,
     .options = &karma_options,
     .run = run_karma,
+    .verbs = cli_karma_verbs,
+};
+
+static const option_row_t core_rows[] = {SERVICE_ROWS};
+static const option_row_t workflow_rows[] = {SERVICE_ROWS};
+
+static const option_table_t core_options = {
+    .program = "bhiv core",
+    .arguments = "",
+    .help = "Runs Core, the brain: chooses an agent for each task, learns from what came of it, "
+            "knows documents. It prints `ready core` when it has caught up with the journal, and "
+            "stops on SIGTERM.\v"
+            "Agents behind an OpenAI-compatible endpoint are found by BHIV_AI_URL, BHIV_AI_MODEL "
+            "and BHIV_AI_KEY; any peer that answers req.agent.<id> is one.",
+    .rows = core_rows,
+    .row_count = sizeof core_rows / sizeof core_rows[0],
+};
+
+static int
+run_core(int argc, char **argv)
+{
+    return run_service(&core_definition, &core_options, argc, argv);
+}
+
+const cli_command_t cli_part_core = {
+    .name = "core",
+    .summary = "run Core alone",
+    .group = CLI_GROUP_RUN,
+    .options = &core_options,
+    .run = run_core,
+};
+
+static const option_table_t workflow_options = {
+    .program = "bhiv workflow",
+    .arguments = "",
+    .help = "Runs the Workflow Executor, which acts in the world: tasks, e-mail, WhatsApp, AI "
+            "calls, each at most once. It prints `ready workflow` when it has caught up with the "
+            "journal, and stops on SIGTERM.\v"
+            "Its servers come from the environment: BHIV_SMTP_URL, BHIV_SMTP_FROM, BHIV_SMTP_USER, "
+            "BHIV_SMTP_PASSWORD, BHIV_WHATSAPP_URL, BHIV_WHATSAPP_PHONE_ID, BHIV_WHATSAPP_TOKEN, "
+            "BHIV_AI_URL, BHIV_AI_MODEL, BHIV_AI_KEY; WORKFLOW_TIMEOUT is seconds, 2.0.\n\n"
+            "With a verb it asks the executor that runs, and each has its own --help:\n\n"
+            "  bhiv workflow run ACTION [JSON|-]  act, and print what came of it\n"
+            "  bhiv workflow list                 executions, the latest first\n"
+            "  bhiv workflow show TRACE           what became of a trace's executions\n"
+            "  bhiv workflow tasks                tasks, the latest first\n"
+            "  bhiv workflow complete TASK        a task is done",
+    .rows = workflow_rows,
+    .row_count = sizeof workflow_rows / sizeof workflow_rows[0],
+};
+
+static int
+run_workflow(int argc, char **argv)
+{
+    return run_service(&workflow_definition, &workflow_options, argc, argv);
+}
+
+const cli_command_t cli_part_workflow = {
+    .name = "workflow",
+    .summary = "run the Workflow Executor alone; run, list, show, tasks, complete ask it",
+    .group = CLI_GROUP_RUN,
+    .options = &workflow_options,
+    .run = run_workflow,
+    .verbs = cli_workflow_verbs,
 };
 
 // --- The bridge --------------------------------------------------------------------------------

@@ -70,7 +70,8 @@ static const option_table_t options = {
     .program = "bhiv up",
     .arguments = "",
     .help =
-        "Starts broker, bucket, karma and bridge as processes in a private folder and keeps them "
+        "Starts broker, bucket, karma, workflow, core and bridge as processes in a private folder "
+        "and keeps them "
         "running: what dies is started again. Prints one line `ready http://ADDRESS:PORT` when all "
         "are ready, and stops all of them on SIGTERM or Ctrl-C.\v"
         "Without --port-base: Karma on 8000, Bucket 8001, Core 8002, Workflow 8003, the console "
@@ -84,7 +85,15 @@ static const option_table_t options = {
 
 // --- Which parts -------------------------------------------------------------------------------
 
-typedef enum { PART_BROKER, PART_BUCKET, PART_KARMA, PART_BRIDGE, PART_COUNT } part_id_t;
+typedef enum {
+    PART_BROKER,
+    PART_BUCKET,
+    PART_KARMA,
+    PART_WORKFLOW,
+    PART_CORE,
+    PART_BRIDGE,
+    PART_COUNT
+} part_id_t;
 
 typedef struct {
     const char *name;
@@ -95,6 +104,8 @@ static const part_row_t parts[PART_COUNT] = {
     [PART_BROKER] = {"broker", 2},
     [PART_BUCKET] = {"bucket", 1},
     [PART_KARMA] = {"karma", 1},
+    [PART_WORKFLOW] = {"workflow", 1},
+    [PART_CORE] = {"core", 1},
     [PART_BRIDGE] = {"bridge", 0},
 };
 
@@ -113,11 +124,13 @@ mark_parts(const char *flag, const char *list, bool value, bool ret_chosen[PART_
             }
         }
         if (!found) {
-            return cli_fail(CLI_USAGE,
-                            "--%s: no part `%.*s`; there are broker, bucket, karma, bridge",
-                            flag,
-                            (int) size,
-                            at);
+            return cli_fail(
+                CLI_USAGE,
+                "--%s: no part `%.*s`; there are broker, bucket, karma, workflow, core, "
+                "bridge",
+                flag,
+                (int) size,
+                at);
         }
         at += size;
         at += *at == ',';

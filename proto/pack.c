@@ -1,6 +1,7 @@
 // pack.c - msgpack-c's packer over its own growing buffer, with one place that notices that memory
 // ran out. msgpack-c chooses the smallest encoding of every integer, string and count.
 #include "pack.h"
+#include "rfc3339.h"
 #include <assert.h>
 #include <msgpack.h>
 #include <stdlib.h>
@@ -238,4 +239,12 @@ pack_pair_raw(pack_t *self, const char *key, bus_view_t value)
 {
     pack_text(self, key);
     pack_raw(self, value);
+}
+
+void
+pack_pair_rfc3339(pack_t *self, const char *key, uint64_t time_us)
+{
+    char text[RFC3339_SIZE];
+    rfc3339_format(time_us, text);
+    pack_pair_text(self, key, text);
 }

@@ -32,7 +32,7 @@ void pack_map(pack_t *self, uint32_t count);
 void pack_raw(pack_t *self, bus_view_t value);
 
 // An array or a map whose count is known only at its end. `begin` writes a five-byte head and
-// returns its place; `end` writes the count there.
+// returns its place; `pack_count` writes the count there.
 size_t pack_array_begin(pack_t *self);
 size_t pack_map_begin(pack_t *self);
 void pack_count(pack_t *self, size_t place, uint32_t count);
@@ -46,3 +46,5 @@ void pack_pair_real(pack_t *self, const char *key, double value);
 void pack_pair_bool(pack_t *self, const char *key, bool value);
 void pack_pair_nil(pack_t *self, const char *key);
 void pack_pair_raw(pack_t *self, const char *key, bus_view_t value);
+// Microseconds since 1970, as text (rfc3339.h).
+void pack_pair_rfc3339(pack_t *self, const char *key, uint64_t time_us);

@@ -145,6 +145,7 @@ typedef struct {
     const char *consumer;
     const char *const *filters;
     size_t filter_count;
+    const char *trace_id; // only records of this trace; NULL or "": of any
     uint64_t from;
     uint64_t ack;
     uint32_t max;       // 0: the broker's default

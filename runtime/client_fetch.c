@@ -41,13 +41,17 @@ on_late(void *arg)
 static void
 pack_fetch(const client_fetch_t *fetch, pack_t *out)
 {
+    bool has_trace = fetch->trace_id != NULL && fetch->trace_id[0] != '\0';
     pack_clear(out);
-    pack_map(out, 5U + (fetch->max > 0) + (fetch->max_bytes > 0));
+    pack_map(out, 5U + has_trace + (fetch->max > 0) + (fetch->max_bytes > 0));
     pack_pair_text(out, "consumer", fetch->consumer);
     pack_text(out, "filters");
     pack_array(out, (uint32_t) fetch->filter_count);
     for (size_t i = 0; i < fetch->filter_count; i++) {
         pack_text(out, fetch->filters[i]);
+    }
+    if (has_trace) {
+        pack_pair_text(out, "trace_id", fetch->trace_id);
     }
     pack_pair_uint(out, "from", fetch->from);
     pack_pair_uint(out, "ack", fetch->ack);

@@ -13,11 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum {
     ALONE_MS = 200,         // without a broker it is ready after this
     HOUSEKEEPING_MS = 1000, // flushes when idle
     REAP_EVERY = 10,        // of these: clears reader slots of dead processes
+    SIGNAL_STATUS = 128,    // and the signal: a rebuild that was ended by it, as shells say it
 };
 
 // --- Life ----------------------------------------------------------------------------------------
@@ -82,6 +84,9 @@ on_housekeeping(void *arg)
         }
     }
     service_read_more(self); // a fetch that could not be sent; busy otherwise
+    service_read_check_ready(self);
+    self->tick.is_due = true;
+    service_tick_look(self);
 }
 
 // The topics that are fetched: each row's, unless a shorter one has them already.
@@ -111,6 +116,17 @@ make_filters(service_t *self)
 }
 
 static size_t
+largest_query(const service_query_row_t *rows, size_t count)
+{
+    size_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        const schema_t *schema = rows[i].schema;
+        largest = schema != NULL && schema->size > largest ? schema->size : largest;
+    }
+    return largest;
+}
+
+static size_t
 largest_message(const service_definition_t *definition)
 {
     size_t largest = 1;
@@ -118,11 +134,10 @@ largest_message(const service_definition_t *definition)
         const schema_t *schema = definition->applies[i].schema;
         largest = schema != NULL && schema->size > largest ? schema->size : largest;
     }
-    for (size_t i = 0; i < definition->query_count; i++) {
-        const schema_t *schema = definition->queries[i].schema;
-        largest = schema != NULL && schema->size > largest ? schema->size : largest;
-    }
-    return largest;
+    size_t query = largest_query(definition->queries, definition->query_count);
+    size_t alias = largest_query(definition->alias.queries, definition->alias.query_count);
+    largest = query > largest ? query : largest;
+    return alias > largest ? alias : largest;
 }
 
 static void
@@ -141,14 +156,23 @@ init(service_t *self, const service_definition_t *definition, const service_opti
     self->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     self->digest = EVP_MD_CTX_new();
     assert(self->sha256 != NULL && self->digest != NULL);
+    int size = asprintf(&self->consumer,
+                        options->rebuild ? "%s.rebuild-%d" : "%s",
+                        definition->name,
+                        (int) getpid());
+    assert(size > 0);
     make_filters(self);
-    service_config_make(self);
 }
 
 static void
 clear(service_t *self)
 {
-    client_destroy(&self->client);
+    if (self->is_started && self->definition->stop != NULL) {
+        self->definition->stop(self->state);
+    }
+    service_act_stop(self);
+    client_destroy(&self->client); // first: what is held goes out, through either
+    client_destroy(&self->alias.client);
     if (self->definition->close != NULL && self->state != NULL) {
         self->definition->close(&self->state);
     }
@@ -164,40 +188,151 @@ clear(service_t *self)
     pack_destroy(&self->effects);
     free(self->message);
     free(self->config_filter);
+    free(self->consumer);
+}
+
+// What it writes is durable before it is used: it may be a key.
+static bus_err_t
+make_state(service_t *self)
+{
+    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
+    bus_err_t err = store_begin(self->store, STORE_RESERVE, &txn);
+    if (err == BUS_OK) {
+        err = self->definition->open(self->options, txn, &self->state);
+    }
+    if (err == BUS_OK) {
+        err = store_commit(&txn);
+    }
+    return err == BUS_OK ? store_sync(self->store) : err;
 }
 
 static bus_err_t
 open_state(service_t *self)
 {
     bus_err_t err = service_store_open(self);
-    if (err != BUS_OK || self->definition->open == NULL) {
-        return err;
+    if (err == BUS_OK && self->definition->open != NULL) {
+        err = make_state(self);
     }
-    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
-    err = store_begin(self->store, STORE_READ, &txn);
-    return err == BUS_OK ? self->definition->open(txn, &self->state) : err;
+    if (err == BUS_OK) {
+        service_config_make(self);
+    }
+    return err;
+}
+
+static void
+on_alias_hello(void *arg, const client_outbox_t *where BUS_UNUSED)
+{
+    service_ear_t *ear = arg;
+    ear->is_known = true;
+    service_read_check_ready(ear->service);
+}
+
+// A client that hears the questions asked by this name.
+static bool
+listen(service_ear_t *ear, const char *name, const service_query_row_t *rows, size_t row_count)
+{
+    const service_t *self = ear->service;
+    client_options_t options = {
+        .source = self->definition->source,
+        .ingress = self->options->ingress,
+        .egress = self->options->egress,
+        .service = name,
+    };
+    ear->name = name;
+    ear->rows = rows;
+    ear->row_count = row_count;
+    ear->client = client_new(self->loop, &options);
+    if (ear->client == NULL) {
+        log_error("endpoint_invalid", "in=%s out=%s", options.ingress, options.egress);
+        return false;
+    }
+    client_on_request(ear->client, service_query_on_request, ear);
+    return true;
 }
 
 // Connects, and returns whether the endpoints make sense.
 static bool
 join(service_t *self)
 {
-    client_options_t options = {
-        .source = self->definition->source,
-        .ingress = self->options->ingress,
-        .egress = self->options->egress,
-        .service = self->definition->name,
-    };
-    self->client = client_new(self->loop, &options);
-    if (self->client == NULL) {
-        log_error("endpoint_invalid", "in=%s out=%s", options.ingress, options.egress);
+    const service_definition_t *definition = self->definition;
+    const service_alias_t *alias = &definition->alias;
+    self->ear.service = self;
+    if (!listen(&self->ear, definition->name, definition->queries, definition->query_count)) {
         return false;
     }
+    self->client = self->ear.client;
     client_on_welcome(self->client, service_read_on_welcome, self);
     client_on_hello(self->client, service_outbox_on_hello, self);
     client_on_outbox_ack(self->client, service_outbox_on_ack, self);
-    client_on_request(self->client, service_query_on_request, self);
+    self->alias.service = self;
+    if (alias->name == NULL) {
+        return true;
+    }
+    if (!listen(&self->alias, alias->name, alias->queries, alias->query_count)) {
+        return false;
+    }
+    client_on_hello(self->alias.client, on_alias_hello, &self->alias);
     return true;
+}
+
+// Lets the service write what it counted since the last commit.
+static void
+save(service_t *self)
+{
+    if (self->definition->save == NULL || store_is_failed(self->store)) {
+        return;
+    }
+    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
+    bus_err_t err = store_begin(self->store, STORE_RESERVE, &txn);
+    if (err == BUS_OK) {
+        err = service_read_commit(self, &txn);
+    }
+    if (err != BUS_OK) {
+        log_error("not_saved", "error=%s", error_text(err));
+    }
+}
+
+// Of a state that cannot be opened.
+static int
+status_of(bus_err_t err)
+{
+    if (err == BUS_CONFLICT) {
+        return EX_TEMPFAIL;
+    }
+    bool is_configuration = err == BUS_FORBIDDEN || err == BUS_VALIDATION_FAILED;
+    return is_configuration ? EX_CONFIG : EX_IOERR;
+}
+
+// Lets a service with effects make what it acts with.
+static bool
+start(service_t *self)
+{
+    if (self->options->rebuild || self->definition->start == NULL) {
+        return true;
+    }
+    bus_err_t err = self->definition->start(self, self->state);
+    self->is_started = err == BUS_OK;
+    if (!self->is_started) {
+        log_error("not_started", "error=%s", error_text(err));
+        self->status = status_of(err);
+    }
+    return self->is_started;
+}
+
+// Answers, reads and applies until it is told to stop.
+static void
+serve(service_t *self)
+{
+    if (self->options->rebuild) {
+        int signal_number = loop_run(self->loop);
+        self->status = signal_number == 0 ? self->status : SIGNAL_STATUS + signal_number;
+        return;
+    }
+    loop_on_stop(self->loop, on_stop_signal, self);
+    (void) loop_add_timer(self->loop, ALONE_MS, 1, on_alone, self);
+    (void) loop_add_timer(self->loop, HOUSEKEEPING_MS, 0, on_housekeeping, self);
+    loop_run(self->loop);
+    save(self);
 }
 
 int
@@ -209,18 +344,15 @@ service_run(const service_definition_t *definition, const service_options_t *opt
     bus_err_t err = open_state(self);
     if (err != BUS_OK) {
         log_error("store_not_open", "path=%s error=%s", self->path, error_text(err));
-        self->status = err == BUS_CONFLICT ? EX_TEMPFAIL : EX_IOERR;
-    } else if (!join(self)) {
+        self->status = status_of(err);
+    } else if (!(options->rebuild ? service_rebuild_start(self) : join(self))) {
         self->status = EX_CONFIG;
-    } else {
+    } else if (start(self)) {
         log_info("start",
                  "cursor=%llu rules=%u",
                  (unsigned long long) self->committed.cursor - 1,
                  definition->rules_version);
-        loop_on_stop(self->loop, on_stop_signal, self);
-        (void) loop_add_timer(self->loop, ALONE_MS, 1, on_alone, self);
-        (void) loop_add_timer(self->loop, HOUSEKEEPING_MS, 0, on_housekeeping, self);
-        loop_run(self->loop);
+        serve(self);
     }
     int status = self->status;
     clear(self);

@@ -132,6 +132,15 @@ service_apply_release(service_t *self)
 }
 
 void
+service_apply_reply(service_t *self, const header_t *asked, const service_answer_t *answer)
+{
+    if (self->hand.is_young) {
+        add_effect(self, EFFECT_REPLY, asked->reply_to, asked, answer);
+        self->is_awaited = true;
+    }
+}
+
+void
 service_apply_tell(service_t *self, bus_view_t topic, bus_view_t body)
 {
     if (self->hand.is_young) {
@@ -183,6 +192,13 @@ make_answer(service_t *self, bus_err_t err)
     return answer;
 }
 
+// Whether a repeat of the record is to be known.
+static bool
+is_kept(const service_hand_t *hand)
+{
+    return !hand->row->read || hand->record->header.idem.data != NULL;
+}
+
 // Keeps what became of the record, and has it answered. `has_idem`: its key is its own.
 static bus_err_t
 conclude(service_t *self, store_txn_t *txn, bus_err_t result, bool has_idem)
@@ -193,15 +209,22 @@ conclude(service_t *self, store_txn_t *txn, bus_err_t result, bool has_idem)
         self->place.refused++;
         log_refusal(self, result);
     }
+    bool keeps = is_kept(&self->hand);
     bus_err_t err = BUS_OK;
-    if (result != BUS_OK || is_answered(&self->hand)) {
+    if (!self->hand.is_deferred && (result != BUS_OK || is_answered(&self->hand))) {
         service_answer_t answer = make_answer(self, result);
-        err = service_store_put_answer(self, txn, self->hand.record, &answer);
+        if (keeps) {
+            const client_heard_t *record = self->hand.record;
+            err = service_store_put_answer(self, txn, record->header.seq, record->topic, &answer);
+        }
         if (err == BUS_OK) {
             add_reply(self, &answer);
         }
     }
-    return err == BUS_OK ? service_store_remember(self, txn, self->hand.record, has_idem) : err;
+    if (err != BUS_OK || !keeps) {
+        return err;
+    }
+    return service_store_remember(self, txn, self->hand.record, has_idem);
 }
 
 // The record repeats record `original`: whoever asked is answered again.
@@ -214,7 +237,7 @@ answer_again(service_t *self, store_txn_t *txn, uint64_t original)
     if (err == BUS_OK) {
         add_reply(self, &answer);
     }
-    return err == BUS_NOT_FOUND ? BUS_OK : err;
+    return err == BUS_NOT_FOUND ? service_act_wait(self, txn, original) : err;
 }
 
 // Another record, the same key, the same request.
@@ -235,24 +258,11 @@ is_store_error(bus_err_t err)
     return err == BUS_FULL || err == BUS_IO || err == BUS_CORRUPT;
 }
 
-// Lets the service take the record. Returns what became of it; a store's error undoes the batch.
-static bus_err_t
-run(service_t *self, store_txn_t *txn)
+static service_apply_t
+make_apply(service_t *self, store_txn_t *txn)
 {
     const client_heard_t *record = self->hand.record;
-    const service_apply_row_t *row = self->hand.row;
-    pack_clear(self->answer);
-    if (row->schema != NULL) {
-        schema_problems_t problems = {.count = 0};
-        bus_err_t err = schema_decode(row->schema, record->body, self->message, &problems);
-        if (err != BUS_OK) {
-            pack_clear(self->details);
-            schema_pack_problems(&problems, self->details);
-            self->hand.has_details = true;
-            return err;
-        }
-    }
-    service_apply_t apply = {
+    return (service_apply_t){
         .service = self,
         .state = self->state,
         .txn = txn,
@@ -261,15 +271,64 @@ run(service_t *self, store_txn_t *txn)
         .body = record->body,
         .answer = self->answer,
     };
+}
+
+// The harness refuses the record: the service may have a word in it.
+static bus_err_t
+refuse(service_t *self, store_txn_t *txn, bus_err_t why)
+{
+    if (self->definition->refused == NULL) {
+        return why;
+    }
+    service_apply_t apply = make_apply(self, txn);
+    bus_err_t err = self->definition->refused(&apply, why);
+    err = self->hand.store_err != BUS_OK ? self->hand.store_err : err;
+    assert(err == why || is_store_error(err));
+    return err;
+}
+
+// Lets the service take the record. Returns what became of it; a store's error undoes the batch.
+static bus_err_t
+run(service_t *self, store_txn_t *txn)
+{
+    const client_heard_t *record = self->hand.record;
+    const service_apply_row_t *row = self->hand.row;
+    if (row->schema != NULL) {
+        schema_problems_t problems = {.count = 0};
+        bus_err_t err = schema_decode(row->schema, record->body, self->message, &problems);
+        if (err != BUS_OK) {
+            pack_clear(self->details);
+            schema_pack_problems(&problems, self->details);
+            self->hand.has_details = true;
+            return refuse(self, txn, err);
+        }
+    }
+    service_apply_t apply = make_apply(self, txn);
     bus_err_t err = row->apply(&apply, row->schema == NULL ? NULL : self->message);
     return self->hand.store_err != BUS_OK ? self->hand.store_err : err;
+}
+
+// Applies a record that repeats none, or refuses it for what the harness has against it.
+static bus_err_t
+take(service_t *self, store_txn_t *txn, bus_err_t why)
+{
+    pack_clear(self->answer);
+    bus_err_t err = why == BUS_OK ? run(self, txn) : refuse(self, txn, why);
+    if (is_store_error(err)) {
+        return err;
+    }
+    if (self->definition->taken != NULL) {
+        self->definition->taken(self->state, &self->hand.record->header, self->hand.row);
+    }
+    bool has_idem = why == BUS_OK && self->hand.record->header.idem.data != NULL;
+    return conclude(self, txn, err, has_idem);
 }
 
 // Keeps the configuration that is applied from here on.
 static bus_err_t
 take_config(service_t *self, store_txn_t *txn, const client_heard_t *record)
 {
-    if (!view_is(record->header.source, self->definition->source)) {
+    if (!service_config_is_own(self, record)) {
         return BUS_OK; // somebody else's word for it
     }
     return service_store_put_config(self, txn, record->body);
@@ -304,8 +363,11 @@ service_apply_record(service_t *self, store_txn_t *txn, const client_heard_t *re
     self->hand = (service_hand_t){
         .record = record,
         .row = row,
-        .is_young = is_young(self, &record->header),
+        .is_young = !self->options->rebuild && is_young(self, &record->header),
     };
+    if (!is_kept(&self->hand)) {
+        return take(self, txn, BUS_OK);
+    }
     uint64_t original;
     err = service_store_find_id(self, txn, &record->header, &original);
     if (err == BUS_OK) {
@@ -314,23 +376,15 @@ service_apply_record(service_t *self, store_txn_t *txn, const client_heard_t *re
     if (err != BUS_NOT_FOUND) {
         return err;
     }
-    pack_clear(self->answer);
-    if (is_config && !view_is(record->header.source, self->definition->source)) {
-        return conclude(self, txn, BUS_UNAUTHORIZED_ACCESS, false);
+    if (is_config && !service_config_is_own(self, record)) {
+        return take(self, txn, BUS_UNAUTHORIZED_ACCESS);
     }
     err = service_store_find_idem(self, txn, record, &original);
     if (err == BUS_OK) {
         return repeat_idem(self, txn, original);
     }
     if (err == BUS_IDEMPOTENCY_KEY_REUSED) {
-        return conclude(self, txn, err, false);
+        return take(self, txn, err);
     }
-    if (err != BUS_NOT_FOUND) {
-        return err;
-    }
-    err = run(self, txn);
-    if (is_store_error(err)) {
-        return err;
-    }
-    return conclude(self, txn, err, record->header.idem.data != NULL);
+    return err == BUS_NOT_FOUND ? take(self, txn, BUS_OK) : err;
 }

@@ -30,7 +30,7 @@ service_config_make(service_t *self)
     config_topic(self, topic);
     assert(topic_class(view_from_text(topic)) == TOPIC_JOURNALED);
     BUS_AUTO(pack_destroy) pack_t *out = pack_new();
-    self->definition->config(out);
+    self->definition->config(self->options, out);
     bus_view_t config = pack_view(out);
     assert(config.size > 0);
     self->config = malloc(config.size);
@@ -46,6 +46,7 @@ service_config_clear(service_t *self)
     self->config = NULL;
 }
 
+// A row takes what lies below its topic too, so that is looked at as well.
 bool
 service_config_is(const service_t *self, bus_view_t topic)
 {
@@ -54,7 +55,17 @@ service_config_is(const service_t *self, bus_view_t topic)
     }
     char own[CONFIG_TOPIC_SIZE];
     config_topic(self, own);
-    return view_is(topic, own);
+    bus_view_t prefix = view_from_text(own);
+    return view_starts(topic, prefix) &&
+           (topic.size == prefix.size || topic.data[prefix.size] == '.');
+}
+
+bool
+service_config_is_own(const service_t *self, const client_heard_t *record)
+{
+    char own[CONFIG_TOPIC_SIZE];
+    config_topic(self, own);
+    return view_is(record->topic, own) && view_is(record->header.source, self->definition->source);
 }
 
 static void

@@ -39,7 +39,7 @@ service_outbox_put(service_t *self, store_txn_t *txn, bus_view_t topic, bus_view
 {
     const header_t *cause = &self->hand.record->header;
     uint64_t n = self->hand.said++;
-    if (was_said(&self->place, cause->seq, n)) {
+    if (self->options->rebuild || was_said(&self->place, cause->seq, n)) {
         return BUS_OK;
     }
     char id[ID_TEXT_MAX];
@@ -136,7 +136,7 @@ on_look(void *arg)
         store_begin(self->store, STORE_RESERVE, &txn) == BUS_OK) {
         bus_err_t err = service_outbox_sweep(self, txn);
         if (err == BUS_OK) {
-            err = store_commit(&txn);
+            err = service_read_commit(self, &txn);
         }
         if (err != BUS_OK) {
             store_rollback(&txn);

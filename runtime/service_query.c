@@ -1,6 +1,6 @@
 // service_query.c - questions: the service's table, and the three that every service answers.
 #include "clock.h"
-#include "log.h"
+#include "proto/topic.h"
 #include "proto/walk.h"
 #include "service_self.h"
 #include <assert.h>
@@ -74,8 +74,11 @@ query_queue(service_query_t *query, const void *message BUS_UNUSED)
     bus_err_t err = BUS_NOT_FOUND;
     const char *state = "queued";
     if (seq < self->committed.cursor) {
+        bus_view_t waiting;
         err = service_store_find_answer(self, query->txn, seq, &answer);
-        state = answer.err == BUS_OK ? "applied" : "refused";
+        bool is_deferred = err == BUS_NOT_FOUND &&
+                           service_store_find_waiting(self, query->txn, seq, &waiting) == BUS_OK;
+        state = is_deferred ? "queued" : answer.err == BUS_OK ? "applied" : "refused";
     }
     if (err != BUS_OK && err != BUS_NOT_FOUND) {
         return err;
@@ -106,21 +109,22 @@ find_in(const service_query_row_t *rows, size_t count, bus_view_t operation)
     return NULL;
 }
 
-// The row for req.<name>.<operation>; the service's own come first.
+// The row for req.<name>.<operation>; the service's own come before the harness's.
 static const service_query_row_t *
-find_row(const service_t *self, bus_view_t topic)
+find_row(const service_ear_t *ear, bus_view_t topic)
 {
-    const char *name = self->definition->name;
-    bus_view_t parts[] = {VIEW_LITERAL("req."), view_from_text(name), VIEW_LITERAL(".")};
+    bus_view_t parts[] = {VIEW_LITERAL("req."), view_from_text(ear->name), VIEW_LITERAL(".")};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (!view_starts(topic, parts[i])) {
             return NULL;
         }
         topic = view_from(topic.data + parts[i].size, topic.size - parts[i].size);
     }
-    const service_query_row_t *row =
-        find_in(self->definition->queries, self->definition->query_count, topic);
-    return row != NULL ? row : find_in(own_rows, sizeof(own_rows) / sizeof(own_rows[0]), topic);
+    const service_query_row_t *row = find_in(ear->rows, ear->row_count, topic);
+    if (row != NULL || ear != &ear->service->ear) {
+        return row;
+    }
+    return find_in(own_rows, sizeof(own_rows) / sizeof(own_rows[0]), topic);
 }
 
 // Runs the query in its transaction; what it wrote, or refused with, is in `answer` and the hand.
@@ -157,16 +161,22 @@ run(service_t *self, const service_query_row_t *row, const client_heard_t *heard
 void
 service_query_on_request(void *arg, const client_heard_t *heard)
 {
-    service_t *self = arg;
+    service_ear_t *ear = arg;
+    service_t *self = ear->service;
     if (heard->header.reply_to.data == NULL) {
         return;
     }
     pack_clear(self->answer);
     self->hand = (service_hand_t){.record = heard};
-    const service_query_row_t *row = find_row(self, heard->topic);
+    self->hearing = ear;
+    const service_query_row_t *row = find_row(ear, heard->topic);
     bus_err_t err = row == NULL ? BUS_NOT_FOUND : run(self, row, heard);
     if (row == NULL) {
         self->hand.message = "no such operation";
+    }
+    if (self->hand.is_deferred) {
+        assert(err == BUS_OK); // or it would be answered twice
+        return;
     }
     if (err == BUS_OK && pack_view(self->answer).size == 0) {
         pack_map(self->answer, 0);
@@ -182,7 +192,17 @@ service_query_on_request(void *arg, const client_heard_t *heard)
         schema_pack_error(self->body, err, self->hand.message, details, 0);
         body = pack_view(self->body);
     }
-    client_reply(self->client, &heard->header, err, body);
+    service_held_reply(ear, &heard->header, err, body);
+}
+
+bus_err_t
+service_query_say(service_query_t *query, const char *topic, bus_view_t body)
+{
+    bus_view_t view = view_from_text(topic);
+    assert(topic_is_legal(view, NULL) && topic_class(view) == TOPIC_JOURNALED);
+    bool is_asked = query->header->reply_to.data != NULL;
+    return is_asked ? service_held_say(query->service, query->header, topic, body)
+                    : service_tick_say(query->service, topic, body);
 }
 
 bus_err_t

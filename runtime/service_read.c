@@ -25,6 +25,7 @@ enum {
     EXPIRE_MIN = 64,
     PAUSE_RECORDS = 32, // a page of fewer costs little, however many there are
     PAUSE_MS = 25,      // what a reader of our state is behind at most under load
+    ALIAS_MS = 1000,    // `ready` waits for the alias's hello no longer
 };
 
 static void on_page(void *arg, const client_page_t *page);
@@ -33,11 +34,11 @@ static void
 fetch(service_t *self, uint64_t from)
 {
     client_fetch_t fetch = {
-        .consumer = self->definition->name,
+        .consumer = self->consumer,
         .filters = self->filters,
         .filter_count = self->filter_count,
         .from = from,
-        .ack = self->durable,
+        .ack = self->options->rebuild ? 0 : self->durable, // 0: the broker keeps nothing for us
         .max = PAGE_RECORDS_MAX,
         .max_bytes = PAGE_BYTES_MAX,
         .wait_ms = from <= client_head(self->client) ? 0 : PAGE_WAIT_MS,
@@ -106,6 +107,23 @@ on_retry(void *arg)
 
 // --- Batches -------------------------------------------------------------------------------------
 
+bus_err_t
+service_read_commit(service_t *self, store_txn_t **txn_p)
+{
+    bus_err_t err = BUS_OK;
+    if (self->definition->save != NULL) {
+        err = self->definition->save(self->state, *txn_p);
+    }
+    return err == BUS_OK ? store_commit(txn_p) : err;
+}
+
+// The last record to apply.
+static uint64_t
+last_wanted(const service_t *self)
+{
+    return self->options->rebuild ? self->goal : UINT64_MAX;
+}
+
 // Applies records until the page ends or enough answers wait for the commit.
 static bus_err_t
 apply_records(service_t *self, store_txn_t *txn, client_records_t *records, uint64_t next)
@@ -121,6 +139,10 @@ apply_records(service_t *self, store_txn_t *txn, client_records_t *records, uint
             log_error("record_unreadable", "behind=%llu", (unsigned long long) self->place.cursor);
             continue;
         }
+        if (record.header.seq > last_wanted(self)) {
+            records->left = 0;
+            break;
+        }
         self->place.cursor = record.header.seq + 1;
         self->place.at = record.header.at;
         err = service_apply_record(self, txn, &record);
@@ -129,7 +151,7 @@ apply_records(service_t *self, store_txn_t *txn, client_records_t *records, uint
         }
     }
     if (records->left == 0) {
-        self->place.cursor = next;
+        self->place.cursor = next <= last_wanted(self) ? next : last_wanted(self) + 1;
     }
     return BUS_OK;
 }
@@ -153,10 +175,7 @@ commit_batch(service_t *self, client_records_t *records, uint64_t next)
     if (err == BUS_OK) {
         err = service_store_put_place(self, txn);
     }
-    if (err == BUS_OK) {
-        err = store_commit(&txn);
-    }
-    return err;
+    return err == BUS_OK ? service_read_commit(self, &txn) : err;
 }
 
 // Nothing of the batch has happened.
@@ -173,6 +192,10 @@ service_read_fail(service_t *self, bus_err_t why)
     self->is_failing = true;
     client_fetch_cancel(self->client);
     tell_undone(self);
+    if (self->options->rebuild) {
+        service_stop(self, EX_IOERR); // nobody would look at it while it tries again
+        return;
+    }
     retry_later(self);
 }
 
@@ -190,6 +213,7 @@ apply_page(service_t *self, const client_page_t *page)
         self->committed = self->place;
         self->needs_sync = true;
         service_apply_release(self);
+        service_act_look(self);
     } while (records.left > 0);
     service_outbox_pump(self);
 }
@@ -217,6 +241,11 @@ on_page_error(service_t *self, bus_err_t err)
                   (unsigned long long) self->committed.cursor,
                   err == BUS_TRIMMED ? "restore_a_snapshot" : "the_journal_lost_records");
         service_stop(self, EX_CONFIG);
+        return;
+    }
+    if (self->options->rebuild && err == BUS_CORRUPT) {
+        log_error("journal_damaged", "cursor=%llu", (unsigned long long) self->committed.cursor);
+        service_stop(self, EX_IOERR);
         return;
     }
     log_warning("fetch_refused", "error=%s", error_text(err));
@@ -265,17 +294,23 @@ on_page(void *arg, const client_page_t *page)
     if (page->next != self->committed.cursor) {
         apply_page(self, page);
     }
+    self->is_current = page->next > page->head && self->committed.cursor == page->next;
     if (may_pause && !self->is_awaited) {
         pause_reading(self);
     }
+    if (self->options->rebuild) {
+        service_rebuild_check(self);
+    }
     service_read_more(self); // busy where the next page is on its way
     service_read_check_ready(self);
+    service_tick_look(self);
 }
 
 void
 service_read_on_welcome(void *arg, const client_welcome_t *welcome)
 {
     service_t *self = arg;
+    self->is_current = self->committed.cursor == welcome->head + 1;
     if (is_other_epoch(self, view_from_text(welcome->epoch))) {
         return;
     }
@@ -306,16 +341,29 @@ service_read_on_welcome(void *arg, const client_welcome_t *welcome)
     }
 }
 
+// Whether the broker hands us the questions that are asked by our second name. The two hellos go
+// out side by side, so it is not waited for; it waits no longer than anybody would.
+static bool
+is_heard(const service_t *self)
+{
+    return self->alias.client == NULL || self->alias.is_known ||
+           clock_boot_ms() >= self->start_ms + ALIAS_MS;
+}
+
 void
 service_read_check_ready(service_t *self)
 {
     // A store that is ahead of the journal has caught up with nothing: its fetch will say so.
     bool has_caught_up = self->knows_goal && self->committed.cursor > self->goal &&
                          self->committed.cursor <= client_head(self->client) + 1;
-    if (self->is_ready || !has_caught_up || !self->knows_outbox ||
-        !service_config_is_applied(self)) {
+    if (self->is_settled || self->options->rebuild || !has_caught_up || !self->knows_outbox ||
+        !is_heard(self) || !service_config_is_applied(self)) {
         return;
     }
     log_info("caught_up", "cursor=%llu", (unsigned long long) self->committed.cursor);
-    service_ready(self);
+    self->is_settled = true;
+    service_act_look(self);
+    if (!self->is_ready) { // without a broker it was said before
+        service_ready(self);
+    }
 }

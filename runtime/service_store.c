@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-typedef enum { META, OUTBOX, IDS, IDS_BY_SEQ, ANSWERS, IDEMS, TABLE_COUNT } own_t;
+typedef enum { META, OUTBOX, IDS, IDS_BY_SEQ, ANSWERS, IDEMS, WAITING, TABLE_COUNT } own_t;
 
 static const store_table_t own_tables[TABLE_COUNT] = {
     [META] = {SERVICE_META_TABLE,
@@ -28,6 +28,7 @@ static const store_table_t own_tables[TABLE_COUNT] = {
     [IDS_BY_SEQ] = {"harness_ids_by_seq", STORE_KEYS_UINT64, false, "seq: what to forget in time"},
     [ANSWERS] = {"harness_answers", STORE_KEYS_UINT64, false, "seq: what its command was answered"},
     [IDEMS] = {"harness_idems", STORE_KEYS_BYTES, false, "idempotency key: seq and hash"},
+    [WAITING] = {"harness_waiting", STORE_KEYS_UINT64, false, "seq: who waits for its answer"},
 };
 
 static const bus_view_t key_place = {"place", 5};
@@ -146,6 +147,14 @@ load(service_t *self)
     return err;
 }
 
+// What a rebuild made is for its result alone.
+static bus_err_t
+remove_rebuilt(const service_t *self)
+{
+    bus_err_t err = self->options->rebuild ? store_remove(self->path) : BUS_OK;
+    return err == BUS_NOT_FOUND ? BUS_OK : err;
+}
+
 bus_err_t
 service_store_open(service_t *self)
 {
@@ -159,9 +168,17 @@ service_store_open(service_t *self)
                 self->tables, definition->tables, definition->table_count * sizeof(*self->tables));
         }
         memcpy(self->tables + definition->table_count, own_tables, sizeof(own_tables));
-        int size = asprintf(&self->path, "%s/%s", self->options->dir, definition->name);
+        int size = asprintf(&self->path,
+                            "%s/%s%s",
+                            self->options->dir,
+                            definition->name,
+                            self->options->rebuild ? ".rebuild" : "");
         assert(size > 0);
         (void) mkdir(self->options->dir, 0700); // where it cannot be, the store says why
+        bus_err_t err = remove_rebuilt(self);   // of one that was killed
+        if (err != BUS_OK) {
+            return err;
+        }
     }
     store_options_t options = {
         .path = self->path,
@@ -180,7 +197,12 @@ service_store_open(service_t *self)
 void
 service_store_close(service_t *self)
 {
+    bool was_open = self->store != NULL;
     store_destroy(&self->store);
+    bus_err_t err = was_open ? remove_rebuilt(self) : BUS_OK;
+    if (err != BUS_OK) {
+        log_warning("rebuilt_not_removed", "path=%s error=%s", self->path, error_text(err));
+    }
     free(self->tables);
     free(self->path);
     self->tables = NULL;
@@ -252,14 +274,34 @@ service_store_find_id(service_t *self, store_txn_t *txn, const header_t *header,
     return is_kept(row.at, header->at) ? BUS_OK : BUS_NOT_FOUND;
 }
 
+// The body, but of an owner's command (owner.h) without its proof: that is made anew for a repeat.
+static int
+digest_body(EVP_MD_CTX *digest, bus_view_t body)
+{
+    bus_view_t key, value;
+    if (walk_find(body, "signature", &value) != BUS_OK ||
+        walk_find(body, "signed_at", &value) != BUS_OK) {
+        return EVP_DigestUpdate(digest, body.data, body.size);
+    }
+    int ok = 1;
+    walk_pairs_t pairs = walk_pairs(body);
+    while (ok && walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if (key.data != NULL && !view_is(key, "signature") && !view_is(key, "signed_at")) {
+            ok = EVP_DigestUpdate(digest, &key.size, sizeof(key.size)) &&
+                 EVP_DigestUpdate(digest, key.data, key.size) &&
+                 EVP_DigestUpdate(digest, value.data, value.size);
+        }
+    }
+    return ok;
+}
+
 static void
 hash_request(service_t *self, const client_heard_t *record, uint8_t ret_hash[SERVICE_HASH_SIZE])
 {
     unsigned size = 0;
     int ok = EVP_DigestInit_ex2(self->digest, self->sha256, NULL) &&
              EVP_DigestUpdate(self->digest, record->topic.data, record->topic.size) &&
-             EVP_DigestUpdate(self->digest, "", 1) &&
-             EVP_DigestUpdate(self->digest, record->body.data, record->body.size) &&
+             EVP_DigestUpdate(self->digest, "", 1) && digest_body(self->digest, record->body) &&
              EVP_DigestFinal_ex(self->digest, ret_hash, &size);
     assert(ok && size == SERVICE_HASH_SIZE);
 }
@@ -333,16 +375,37 @@ service_store_remember(service_t *self,
 bus_err_t
 service_store_put_answer(service_t *self,
                          store_txn_t *txn,
-                         const client_heard_t *record,
+                         uint64_t seq,
+                         bus_view_t topic,
                          const service_answer_t *answer)
 {
     pack_clear(self->value);
     pack_array(self->value, 3);
     pack_text(self->value, answer->err == BUS_OK ? "" : error_text(answer->err));
     pack_raw(self->value, answer->body);
-    pack_str(self->value, record->topic);
-    return store_put(
-        txn, table(self, ANSWERS), STORE_U64(record->header.seq), pack_view(self->value));
+    pack_str(self->value, topic);
+    return store_put(txn, table(self, ANSWERS), STORE_U64(seq), pack_view(self->value));
+}
+
+bus_err_t
+service_store_find_waiting(const service_t *self,
+                           store_txn_t *txn,
+                           uint64_t seq,
+                           bus_view_t *ret_waiting)
+{
+    return store_get(txn, table(self, WAITING), STORE_U64(seq), ret_waiting);
+}
+
+bus_err_t
+service_store_put_waiting(const service_t *self, store_txn_t *txn, uint64_t seq, bus_view_t waiting)
+{
+    return store_put(txn, table(self, WAITING), STORE_U64(seq), waiting);
+}
+
+bus_err_t
+service_store_del_waiting(const service_t *self, store_txn_t *txn, uint64_t seq)
+{
+    return store_del(txn, table(self, WAITING), STORE_U64(seq));
 }
 
 bus_err_t

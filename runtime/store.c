@@ -425,6 +425,15 @@ store_info(store_t *self, store_info_t *ret_info)
                                .readers = info.me_numreaders};
 }
 
+void
+store_room(const store_txn_t *txn, uint64_t *ret_map_bytes, uint64_t *ret_held_bytes)
+{
+    uint64_t file_bytes = store_lmdb_file_bytes(txn->store);
+    uint64_t free_bytes = store_lmdb_free_bytes(txn->store);
+    *ret_map_bytes = txn->store->map_bytes;
+    *ret_held_bytes = file_bytes > free_bytes ? file_bytes - free_bytes : 0;
+}
+
 int
 store_reap_readers(store_t *self)
 {

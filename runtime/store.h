@@ -51,6 +51,9 @@ typedef struct {
 // BUS_CONFLICT where another process (or this one) has it open, BUS_CORRUPT, BUS_FULL or BUS_IO.
 BUS_CHECK bus_err_t store_open(const store_options_t *options, store_t **ret_self);
 void store_destroy(store_t **self_p);
+// Removes the store in this folder, and the folder, which must hold nothing else. BUS_NOT_FOUND
+// where there is none, BUS_CONFLICT where it is open, BUS_IO.
+BUS_CHECK bus_err_t store_remove(const char *path);
 
 typedef enum {
     STORE_READ,
@@ -117,6 +120,10 @@ typedef struct {
     uint64_t readers;    // slots taken
 } store_info_t;
 void store_info(store_t *self, store_info_t *ret_info);
+// How full it is, as seen from a transaction: the map's size, and what of it holds something.
+// Unlike used_bytes this goes down where records are removed. Walks LMDB's free list: not for every
+// record.
+void store_room(const store_txn_t *txn, uint64_t *ret_map_bytes, uint64_t *ret_held_bytes);
 
 // Clears reader slots of dead processes; call every ten seconds. Returns how many.
 int store_reap_readers(store_t *self);

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #define STORE_LMDB_DATA_FILE "data.mdb"
+#define STORE_LMDB_INDEX_FILE "lock.mdb"  // LMDB's own, of its readers
 #define STORE_LMDB_LOCK_FILE "store.lock" // ours, held by flock; LMDB's own is lock.mdb
 
 struct store {

@@ -1,5 +1,5 @@
-// bucket.h - Bucket, the custodian: stored events, contexts, exactly-once forwarding to Karma.
-// docs/contract.md section 2.
+// bucket.h - Bucket, the custodian: events, artifacts and attention packets, kept, audited and
+// governed. docs/contract.md sections 2 to 4; what it makes of them: docs/services.md.
 #pragma once
 #include "runtime/service.h"
 

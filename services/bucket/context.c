@@ -4,9 +4,9 @@
 // time in microseconds.
 #include "context.h"
 
-#include "proto/rfc3339.h"
+#include "audit.h"
+#include "governance.h"
 #include "proto/walk.h"
-#include "refusal.h"
 
 typedef struct {
     uint64_t count;                         // events
@@ -56,6 +56,9 @@ bucket_context_note(service_apply_t *apply, bus_view_t agent_id, bus_view_t even
     bus_err_t err = context_find(apply->txn, agent_id, &context);
     if (err == BUS_NOT_FOUND) {
         state->totals.agents++;
+    } else if (err == BUS_CORRUPT) { // one damaged record must not stop the journal
+        state->totals.damaged++;
+        context = (context_t){0};
     } else if (err != BUS_OK) {
         return err;
     }
@@ -92,34 +95,80 @@ pack_distinct(const context_t *context, pack_t *out)
     pack_count(out, array, count);
 }
 
+static bus_err_t
+refuse(service_apply_t *apply, const schema_context_read_t *read)
+{
+    const bucket_refusal_t refusal = {
+        .err = refusal_not_yours.err,
+        .message = "Unauthorized requester",
+        .operation = "read-context",
+        .rule = refusal_not_yours.rule,
+        .violation = refusal_not_yours.violation,
+        .threat = refusal_not_yours.threat,
+        .requester_id = read->requester_id,
+        .subject = read->agent_id,
+    };
+    return bucket_governance_refuse(apply, &refusal);
+}
+
+static bus_err_t
+refuse_damaged(service_apply_t *apply, const schema_context_read_t *read)
+{
+    bucket_state_t *state = apply->state;
+    const bucket_refusal_t refusal = {
+        .err = BUS_CORRUPT,
+        .operation = "read-context",
+        .rule = "integrity",
+        .requester_id = read->requester_id,
+        .subject = read->agent_id,
+    };
+    state->totals.damaged++;
+    return bucket_governance_refuse(apply, &refusal);
+}
+
+static void
+pack_context(bus_view_t agent_id, const context_t *context, pack_t *out)
+{
+    pack_text(out, "context");
+    pack_map(out, 4);
+    pack_pair_str(out, "agent_id", agent_id);
+    pack_pair_uint(out, "event_count", context->count);
+    pack_pair_rfc3339(out, "last_updated", context->last);
+    pack_text(out, "recent_event_types");
+    pack_distinct(context, out);
+}
+
 bus_err_t
 bucket_context_read(service_apply_t *apply, const void *message)
 {
     const schema_context_read_t *read = message;
     if (!view_is(read->requester_id, "bhiv_core")) {
-        const bucket_refusal_t refusal = {
-            read->requester_id, VIEW_LITERAL("read-context"), BUS_UNAUTHORIZED_ACCESS, VIEW_NONE};
-        return bucket_refusal_record(apply, &refusal, "Unauthorized requester");
+        return refuse(apply, read);
     }
     context_t context;
-    bus_err_t err = context_find(apply->txn, read->agent_id, &context);
-    if (err != BUS_OK && err != BUS_NOT_FOUND) {
-        return err;
+    bus_err_t found = context_find(apply->txn, read->agent_id, &context);
+    if (found == BUS_CORRUPT) {
+        return refuse_damaged(apply, read);
     }
-    pack_map(apply->answer, 2);
+    pack_map(apply->answer, 5); // before the next write, with which the context's views die
     pack_pair_bool(apply->answer, "success", true);
-    if (err == BUS_NOT_FOUND) {
+    if (found == BUS_NOT_FOUND) {
         pack_pair_nil(apply->answer, "context");
-        return BUS_OK;
+    } else if (found == BUS_OK) {
+        pack_context(read->agent_id, &context, apply->answer);
+    } else {
+        return found;
     }
-    char last[RFC3339_SIZE];
-    rfc3339_format(context.last, last);
-    pack_text(apply->answer, "context");
-    pack_map(apply->answer, 4);
-    pack_pair_str(apply->answer, "agent_id", read->agent_id);
-    pack_pair_uint(apply->answer, "event_count", context.count);
-    pack_pair_text(apply->answer, "last_updated", last);
-    pack_text(apply->answer, "recent_event_types");
-    pack_distinct(&context, apply->answer);
-    return BUS_OK;
+    const bucket_audit_t entry = {
+        .event_type = "read",
+        .operation = "read-context",
+        .requester_id = read->requester_id,
+        .subject = read->agent_id,
+    };
+    bucket_audit_place_t place;
+    bus_err_t err = bucket_audit_add(apply, &entry, &place);
+    if (err == BUS_OK) {
+        bucket_audit_answer(apply->answer, &entry, &place);
+    }
+    return err;
 }

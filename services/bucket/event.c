@@ -5,13 +5,13 @@
 // requester_id) the envelope wins: those answer what the journal knows, not what was claimed.
 #include "event.h"
 
+#include "audit.h"
 #include "context.h"
 #include "forward.h"
+#include "governance.h"
 #include "index.h"
 #include "proto/limits.h"
-#include "proto/rfc3339.h"
 #include "proto/walk.h"
-#include "refusal.h"
 
 static const char *const writers[] = {
     "bhiv_core", "workflow_executor", "unified_action_orchestrator"};
@@ -85,8 +85,6 @@ pack_rest(bus_view_t body, pack_t *out)
 static void
 pack_event(const service_apply_t *apply, const schema_core_event_t *event, pack_t *out)
 {
-    char at[RFC3339_SIZE];
-    rfc3339_format(apply->header->at, at);
     bus_view_t trace = event_trace(apply, event);
     bool own_time = event->timestamp.data != NULL;
 
@@ -96,10 +94,10 @@ pack_event(const service_apply_t *apply, const schema_core_event_t *event, pack_
     pack_pair_str(out, "event_id", apply->header->id);
     if (own_time) {
         pack_pair_raw(out, "timestamp", event->timestamp);
-        pack_pair_text(out, "received_at", at);
+        pack_pair_rfc3339(out, "received_at", apply->header->at);
         count++;
     } else {
-        pack_pair_text(out, "timestamp", at);
+        pack_pair_rfc3339(out, "timestamp", apply->header->at);
     }
     pack_pair_str(out, "requester_id", event->requester_id);
     pack_pair_str(out, "event_type", event_type(apply, event));
@@ -136,41 +134,81 @@ add_indexes(service_apply_t *apply, const schema_core_event_t *event, bus_view_t
     return BUS_OK;
 }
 
-bus_err_t
-bucket_event_apply(service_apply_t *apply, const void *message)
+static bus_err_t
+refuse(service_apply_t *apply, const schema_core_event_t *event)
 {
-    const schema_core_event_t *event = message;
-    bucket_state_t *state = apply->state;
-    if (!is_one_of(event->requester_id, writers, COUNT(writers))) {
-        const bucket_refusal_t refusal = {
-            event->requester_id, VIEW_LITERAL("write-event"), BUS_UNAUTHORIZED_ACCESS, VIEW_NONE};
-        return bucket_refusal_record(apply, &refusal, "Unauthorized requester");
-    }
-    bus_view_t agent_id = bucket_event_text(event->agent_id, BUCKET_INDEX_VALUE_MAX);
+    const bucket_refusal_t refusal = {
+        .err = refusal_not_yours.err,
+        .message = "Unauthorized requester",
+        .operation = "write-event",
+        .rule = refusal_not_yours.rule,
+        .violation = refusal_not_yours.violation,
+        .threat = refusal_not_yours.threat,
+        .requester_id = event->requester_id,
+    };
+    return bucket_governance_refuse(apply, &refusal);
+}
 
-    BUS_AUTO(pack_destroy) pack_t *stored = pack_new();
-    pack_event(apply, event, stored);
-    bus_err_t err =
-        store_append(apply->txn, BUCKET_EVENTS, STORE_U64(apply->header->seq), pack_view(stored));
+static bus_err_t
+audit(service_apply_t *apply, const schema_core_event_t *event, bus_view_t stored)
+{
+    merkle_hash_t hash;
+    merkle_sha256(stored, &hash);
+    const bucket_audit_t entry = {
+        .event_type = "write",
+        .operation = "write-event",
+        .requester_id = event->requester_id,
+        .subject = apply->header->id,
+        .content_hash = &hash,
+    };
+    bucket_audit_place_t place;
+    bus_err_t err = bucket_audit_add(apply, &entry, &place);
+    if (err == BUS_OK && apply->header->idem.data != NULL) { // nobody else is answered
+        pack_map(apply->answer, 7);
+        pack_pair_bool(apply->answer, "success", true);
+        pack_pair_text(apply->answer, "message", "Event received");
+        pack_pair_str(apply->answer, "event_id", apply->header->id);
+        pack_pair_uint(apply->answer, "seq", apply->header->seq);
+        bucket_audit_answer(apply->answer, &entry, &place);
+    }
+    return err;
+}
+
+// Keeps the event and everything that finds it.
+static bus_err_t
+store_event(service_apply_t *apply, const schema_core_event_t *event, bus_view_t stored)
+{
+    bus_view_t agent_id = bucket_event_text(event->agent_id, BUCKET_INDEX_VALUE_MAX);
+    bus_err_t err = store_append(apply->txn, BUCKET_EVENTS, STORE_U64(apply->header->seq), stored);
     if (err == BUS_OK) {
         err = add_indexes(apply, event, agent_id);
     }
     if (err == BUS_OK && agent_id.data != NULL) {
         err = bucket_context_note(apply, agent_id, event_type(apply, event));
     }
+    return err;
+}
+
+bus_err_t
+bucket_event_apply(service_apply_t *apply, const void *message)
+{
+    const schema_core_event_t *event = message;
+    bucket_state_t *state = apply->state;
+    if (!is_one_of(event->requester_id, writers, COUNT(writers))) {
+        return refuse(apply, event);
+    }
+    BUS_AUTO(pack_destroy) pack_t *stored = pack_new();
+    pack_event(apply, event, stored);
+    bus_err_t err = store_event(apply, event, pack_view(stored));
     if (err == BUS_OK) {
         err = bucket_forward_event(apply, event, event_type(apply, event));
     }
     if (err == BUS_OK) {
-        state->totals.events++;
-        err = bucket_tables_save(apply->txn, &state->totals);
+        err = audit(apply, event, pack_view(stored));
     }
     if (err == BUS_OK) {
-        pack_map(apply->answer, 4);
-        pack_pair_bool(apply->answer, "success", true);
-        pack_pair_text(apply->answer, "message", "Event received");
-        pack_pair_str(apply->answer, "event_id", apply->header->id);
-        pack_pair_uint(apply->answer, "seq", apply->header->seq);
+        state->totals.events++;
+        err = bucket_tables_save(apply->txn, &state->totals);
     }
     return err;
 }

@@ -4,7 +4,10 @@
 // without the other; what is skipped while the toggle is off is counted and never told later.
 #include "forward.h"
 
+#include "audit.h"
+#include "config.h"
 #include "event.h"
+#include "proto/refusal.h"
 #include "proto/walk.h"
 
 #include <stdio.h>
@@ -103,11 +106,30 @@ bucket_forward_set(service_apply_t *apply, const void *message)
 {
     const schema_forwarding_set_t *set = message;
     bucket_state_t *state = apply->state;
+    bus_err_t err = bucket_config_require_owner(apply, "karma-forwarding");
+    if (err != BUS_OK) {
+        return err;
+    }
     state->totals.forwarding = set->enabled.value ? 1 : 0;
-    bus_err_t err = bucket_tables_save(apply->txn, &state->totals);
+    err = bucket_tables_save(apply->txn, &state->totals);
+    if (err != BUS_OK) {
+        return err;
+    }
+    BUS_AUTO(pack_destroy) pack_t *details = pack_new();
+    pack_map(details, 1);
+    pack_pair_bool(details, "enabled", set->enabled.value);
+    const bucket_audit_t entry = {
+        .event_type = "owner",
+        .operation = "karma-forwarding",
+        .rule = refusal_owner_only.rule,
+        .details = pack_view(details),
+    };
+    bucket_audit_place_t place;
+    err = bucket_audit_add(apply, &entry, &place);
     if (err == BUS_OK) {
-        pack_map(apply->answer, 1);
+        pack_map(apply->answer, 4);
         pack_pair_bool(apply->answer, "enabled", set->enabled.value);
+        bucket_audit_answer(apply->answer, &entry, &place);
     }
     return err;
 }

@@ -1,5 +1,7 @@
-// index.c - finding stored events by type, agent, trace and requester.
+// index.c - finding what is kept by an attribute of it.
 #include "index.h"
+
+#include "runtime/log.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -67,25 +69,94 @@ bucket_index_count(store_txn_t *txn,
     return err;
 }
 
+static bool
+is_counted(bucket_index_kind_t kind)
+{
+    switch (kind) {
+    case BUCKET_INDEX_AGENT:
+    case BUCKET_INDEX_REQUESTER:
+    case BUCKET_INDEX_TYPE:
+    case BUCKET_INDEX_PRODUCT:
+    case BUCKET_INDEX_TAG:
+    case BUCKET_INDEX_PERSON:
+    case BUCKET_INDEX_SYSTEM:
+        return true;
+    case BUCKET_INDEX_TRACE:
+    case BUCKET_INDEX_AUDIT_PRODUCT:
+    case BUCKET_INDEX_AUDIT_TYPE:
+    case BUCKET_INDEX_AUDIT_SEVERITY:
+        return false;
+    }
+    return false;
+}
+
+// How many rows there are, by the rows themselves.
+static bus_err_t
+count_rows(store_txn_t *txn, const index_key_t *prefix, uint64_t *ret_count)
+{
+    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
+    bus_err_t err = store_cursor_open(txn, BUCKET_INDEX, &cursor);
+    index_key_t first = *prefix;
+    key_add_seq(&first, 0);
+    bus_view_t key = VIEW_NONE;
+    bus_view_t value;
+    uint64_t count = 0;
+    if (err == BUS_OK) {
+        err = store_seek(cursor, key_view(&first), &key, &value);
+    }
+    while ((err == BUS_OK || err == BUS_CORRUPT) && view_starts(key, key_view(prefix)) &&
+           key.size == first.size) {
+        count++;
+        err = store_next(cursor, &key, &value);
+    }
+    *ret_count = count;
+    return err == BUS_IO ? err : BUS_OK;
+}
+
+// One row more (which is yet to be put), or less (which is deleted). A count of nothing is removed.
+// One that is damaged is made anew, so that it does not stop the journal.
+static bus_err_t
+count_by(store_txn_t *txn, bucket_index_kind_t kind, bus_view_t value, int64_t change)
+{
+    if (!is_counted(kind)) {
+        return BUS_OK;
+    }
+    index_key_t key;
+    key_make(&key, kind, value);
+    uint64_t count = 0;
+    bus_err_t err = bucket_index_count(txn, kind, value, &count);
+    if (err == BUS_CORRUPT) {
+        log_error("index_count_damaged", "kind=%c", (char) kind);
+        err = count_rows(txn, &key, &count);
+        change = change > 0 ? change : 0;
+    }
+    if (err != BUS_OK) {
+        return err;
+    }
+    count += (uint64_t) change;
+    return count == 0
+               ? store_del(txn, BUCKET_COUNTS, key_view(&key))
+               : store_put(txn, BUCKET_COUNTS, key_view(&key), view_from(&count, sizeof count));
+}
+
 bus_err_t
 bucket_index_add(store_txn_t *txn, bucket_index_kind_t kind, bus_view_t value, uint64_t seq)
 {
     index_key_t key;
     key_make(&key, kind, value);
-    if (kind != BUCKET_INDEX_TRACE) {
-        uint64_t count = 0;
-        bus_err_t err = bucket_index_count(txn, kind, value, &count);
-        if (err != BUS_OK) {
-            return err;
-        }
-        count++;
-        err = store_put(txn, BUCKET_COUNTS, key_view(&key), view_from(&count, sizeof count));
-        if (err != BUS_OK) {
-            return err;
-        }
-    }
     key_add_seq(&key, seq);
-    return store_put(txn, BUCKET_INDEX, key_view(&key), view_from("", 0));
+    bus_err_t err = count_by(txn, kind, value, 1);
+    return err == BUS_OK ? store_put(txn, BUCKET_INDEX, key_view(&key), view_from("", 0)) : err;
+}
+
+bus_err_t
+bucket_index_remove(store_txn_t *txn, bucket_index_kind_t kind, bus_view_t value, uint64_t seq)
+{
+    index_key_t key;
+    key_make(&key, kind, value);
+    key_add_seq(&key, seq);
+    bus_err_t err = store_del(txn, BUCKET_INDEX, key_view(&key));
+    return err == BUS_OK ? count_by(txn, kind, value, -1) : err;
 }
 
 bus_err_t
@@ -204,4 +275,13 @@ bucket_index_walk_next(bucket_index_walk_t *self, uint64_t *ret_seq)
     memcpy(&big, key.data + self->prefix.size, sizeof big);
     *ret_seq = be64toh(big);
     return BUS_OK;
+}
+
+void
+bucket_index_walk_seek(bucket_index_walk_t *self, uint64_t seq)
+{
+    assert(!self->down && self->prefix.size > 0);
+    self->start = self->prefix;
+    key_add_seq(&self->start, seq);
+    self->started = false;
 }

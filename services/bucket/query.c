@@ -19,6 +19,7 @@ typedef struct {
     const schema_events_query_t *asked; // its filters
     store_txn_t *txn;
     bucket_index_kind_t drive; // the filter that the walk follows; 0: none
+    bus_view_t value;          // of that filter
     unsigned filters;          // how many there are
 } search_t;
 
@@ -36,26 +37,11 @@ search_make(store_txn_t *txn, const schema_events_query_t *asked)
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
         if (filters[i].value.data != NULL) {
             self.filters++;
+            self.value = self.drive == 0 ? filters[i].value : self.value;
             self.drive = self.drive == 0 ? filters[i].kind : self.drive;
         }
     }
     return self;
-}
-
-static bus_view_t
-drive_value(const search_t *self)
-{
-    switch (self->drive) {
-    case BUCKET_INDEX_TRACE:
-        return self->asked->trace_id;
-    case BUCKET_INDEX_AGENT:
-        return self->asked->agent_id;
-    case BUCKET_INDEX_TYPE:
-        return self->asked->event_type;
-    case BUCKET_INDEX_REQUESTER:
-        return self->asked->requester_id;
-    }
-    return VIEW_NONE;
 }
 
 static bool
@@ -106,10 +92,10 @@ search_count(const search_t *self, uint64_t *ret_count, bool *ret_exact)
         return store_count(self->txn, BUCKET_EVENTS, ret_count);
     }
     if (self->filters == 1 && self->drive != BUCKET_INDEX_TRACE) {
-        return bucket_index_count(self->txn, self->drive, drive_value(self), ret_count);
+        return bucket_index_count(self->txn, self->drive, self->value, ret_count);
     }
     BUS_AUTO(bucket_index_walk_destroy) bucket_index_walk_t *walk = NULL;
-    const bucket_index_range_t range = {.kind = self->drive, .value = drive_value(self)};
+    const bucket_index_range_t range = {.kind = self->drive, .value = self->value};
     bus_err_t err = bucket_index_walk_open(self->txn, &range, &walk);
     uint64_t count = 0;
     uint64_t looked = 0;
@@ -141,10 +127,8 @@ search_page(const search_t *self, uint64_t *seqs, size_t limit, size_t *ret_coun
         return BUS_OK;
     }
     BUS_AUTO(bucket_index_walk_destroy) bucket_index_walk_t *walk = NULL;
-    const bucket_index_range_t range = {.kind = self->drive,
-                                        .value = drive_value(self),
-                                        .from = down ? 0 : after + 1,
-                                        .down = down};
+    const bucket_index_range_t range = {
+        .kind = self->drive, .value = self->value, .from = down ? 0 : after + 1, .down = down};
     bus_err_t err = bucket_index_walk_open(self->txn, &range, &walk);
     size_t count = 0;
     size_t bytes = 0;

@@ -8,14 +8,31 @@ balance_text(unsigned balance)
     return balance < karma_rules.balance_count ? karma_rules.balances[balance].token : "-";
 }
 
+// What an action counts as for the agent that its context names.
+static const char *
+agent_text(karma_agent_t agent)
+{
+    switch (agent) {
+    case KARMA_AGENT_SUCCESS:
+        return "success";
+    case KARMA_AGENT_FAILURE:
+        return "failure";
+    case KARMA_AGENT_OTHER:
+        return "other";
+    case KARMA_AGENT_NONE:
+        return "-";
+    }
+    return "-";
+}
+
 static void
 add_actions(text_t *out)
 {
     text_add_format(out,
                     "## Actions\n\nWhat `action` may be in a `life_event`. An operational action "
                     "with no token is recorded and counted.\n\n"
-                    "| Action | Also | Intent | Token | Reward | Q column |\n"
-                    "|---|---|---|---|---|---|\n");
+                    "| Action | Also | Intent | Token | Reward | Q column | Agent |\n"
+                    "|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < karma_rules.action_count; i++) {
         const karma_action_row_t *row = &karma_rules.actions[i];
         text_add_format(out, "| `%s` | %s | %s ", row->word, row->alias, row->intent);
@@ -26,7 +43,10 @@ add_actions(text_t *out)
             text_add_format(out, "| %+g ", row->reward);
         }
         bool learns = row->column < karma_rules.column_count;
-        text_add_format(out, "| %s |\n", learns ? karma_rules.columns[row->column] : "-");
+        text_add_format(out,
+                        "| %s | %s |\n",
+                        learns ? karma_rules.columns[row->column] : "-",
+                        agent_text(row->agent));
     }
 }
 
@@ -76,6 +96,100 @@ add_cheats(text_t *out)
     }
 }
 
+// A balance as "Token" or "Token.class".
+static void
+add_balance(text_t *out, unsigned balance)
+{
+    const karma_balance_row_t *row = &karma_rules.balances[balance];
+    text_add_format(out, row->class_[0] != '\0' ? "%s.%s" : "%s", row->token, row->class_);
+}
+
+static void
+add_debts(text_t *out)
+{
+    text_add_format(out, "\n## Debts\n\nA penalty that harmed another user is owed to them.\n\n");
+    for (size_t i = 0; i < karma_rules.debt_count; i++) {
+        const karma_debt_row_t *row = &karma_rules.debts[i];
+        text_add_format(out, "- `%s`: %g of the penalty into ", row->action, row->share);
+        add_balance(out, row->balance);
+        text_add_format(out, "\n");
+    }
+}
+
+static void
+add_atonements(text_t *out)
+{
+    text_add_format(out,
+                    "\n## Wrongs and atonement\n\nAn appeal for a wrong makes a plan; what its "
+                    "completion pays goes into the class.\n\n| Class | Wrongs |");
+    for (size_t p = 0; p < karma_rules.practice_count; p++) {
+        text_add_format(out,
+                        " %s%s |",
+                        karma_rules.practices[p].word,
+                        karma_rules.practices[p].needs_tx_hash ? " (with a tx_hash)" : "");
+    }
+    text_add_format(out, " Pays | Teaches |\n|---|---|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < karma_rules.atonement_count; i++) {
+        const karma_atonement_row_t *row = &karma_rules.atonements[i];
+        text_add_format(out, "| ");
+        add_balance(out, row->balance);
+        text_add_format(out, " |");
+        for (size_t w = 0; w < karma_rules.wrong_count; w++) {
+            if (karma_rules.wrongs[w].balance == row->balance) {
+                text_add_format(out, " `%s`", karma_rules.wrongs[w].word);
+            }
+        }
+        for (size_t p = 0; p < karma_rules.practice_count; p++) {
+            text_add_format(out, " | %g", row->required[p]);
+        }
+        bool learns = row->column < karma_rules.column_count;
+        text_add_format(
+            out, " | %+g | %s |\n", row->reward, learns ? karma_rules.columns[row->column] : "-");
+    }
+}
+
+static void
+add_deaths(text_t *out)
+{
+    text_add_format(out,
+                    "\n## Deaths\n\nWhere a life goes by its net karma, both bounds inclusive.\n\n"
+                    "| Loka | From | To | |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < karma_rules.loka_count; i++) {
+        const karma_loka_row_t *row = &karma_rules.lokas[i];
+        text_add_format(out,
+                        "| %s | %g | %g | %s%s |\n",
+                        row->word,
+                        row->from,
+                        row->to,
+                        row->description,
+                        row->otherwise ? "; also what lies between the others" : "");
+    }
+    text_add_format(out,
+                    "\nWhat the next life begins with; a balance that is not here begins at 0.\n\n"
+                    "| Balance | Of the balance | Of a positive net karma | Of a negative one |\n"
+                    "|---|---|---|---|\n");
+    for (size_t i = 0; i < karma_rules.carry_count; i++) {
+        const karma_carry_row_t *row = &karma_rules.carries[i];
+        text_add_format(out, "| ");
+        add_balance(out, row->balance);
+        text_add_format(out,
+                        " | %g | %g / %g | %g / %g |\n",
+                        row->keep,
+                        row->positive,
+                        row->parts,
+                        row->negative,
+                        row->parts);
+    }
+    text_add_format(out, "\nIts role is `%s`", karma_rules.roles[0].word);
+    for (size_t i = 0; i < karma_rules.level_count; i++) {
+        const karma_level_row_t *row = &karma_rules.levels[i];
+        text_add_format(out, ", above %g `%s`", row->above, karma_rules.roles[row->role].word);
+    }
+    text_add_format(out,
+                    ". A death is due where PrarabdhaKarma is %g or below.\n",
+                    karma_rules.numbers.death_threshold);
+}
+
 void
 karma_document(text_t *out)
 {
@@ -84,6 +198,9 @@ karma_document(text_t *out)
     add_roles(out);
     add_tokens(out);
     add_cheats(out);
+    add_debts(out);
+    add_atonements(out);
+    add_deaths(out);
     text_add_format(out, "\n## Learning\n\nThe Q-table has a row a role and a column for each of");
     for (size_t i = 0; i < karma_rules.column_count; i++) {
         text_add_format(out, "%s `%s`", i == 0 ? "" : ",", karma_rules.columns[i]);

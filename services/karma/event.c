@@ -6,10 +6,16 @@
 #include "proto/walk.h"
 #include "tables.h"
 #include <assert.h>
+#include <stdlib.h>
 
-enum { SEQ_SIZE = 8, KEY_MAX = 1 + KARMA_USER_ID_MAX + SEQ_SIZE };
-
-typedef enum { FIELD_TEXT, FIELD_RAW, FIELD_TIME, FIELD_REAL } field_type_t;
+typedef enum {
+    FIELD_TEXT,
+    FIELD_RAW,
+    FIELD_UINT,
+    FIELD_UINT_IF_ANY,
+    FIELD_REAL,
+    FIELD_REAL_IF_ANY
+} field_type_t;
 
 typedef struct {
     const char *name;
@@ -18,7 +24,9 @@ typedef struct {
 } field_t;
 
 static const field_t fields[] = {
-    {"at", FIELD_TIME, offsetof(karma_event_t, at)},
+    {"at", FIELD_UINT, offsetof(karma_event_t, at)},
+    {"prev", FIELD_UINT_IF_ANY, offsetof(karma_event_t, prev)},
+    {"kind", FIELD_TEXT, offsetof(karma_event_t, kind)},
     {"role", FIELD_TEXT, offsetof(karma_event_t, role)},
     {"action", FIELD_TEXT, offsetof(karma_event_t, action)},
     {"intent", FIELD_TEXT, offsetof(karma_event_t, intent)},
@@ -34,6 +42,13 @@ static const field_t fields[] = {
     {"context", FIELD_RAW, offsetof(karma_event_t, context)},
     {"metadata", FIELD_RAW, offsetof(karma_event_t, metadata)},
     {"timestamp", FIELD_TEXT, offsetof(karma_event_t, timestamp)},
+    {"affected", FIELD_TEXT, offsetof(karma_event_t, affected)},
+    {"described", FIELD_TEXT, offsetof(karma_event_t, described)},
+    {"owed", FIELD_REAL_IF_ANY, offsetof(karma_event_t, owed)},
+    {"plan_id", FIELD_TEXT, offsetof(karma_event_t, plan_id)},
+    {"practice", FIELD_TEXT, offsetof(karma_event_t, practice)},
+    {"amount", FIELD_REAL_IF_ANY, offsetof(karma_event_t, amount)},
+    {"loka", FIELD_TEXT, offsetof(karma_event_t, loka)},
 };
 
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
@@ -47,8 +62,20 @@ encode(const karma_event_t *event, pack_t *out)
         const void *field = (const char *) event + fields[i].offset;
         const bus_view_t *view = field; // where the type says so
         switch (fields[i].type) {
-        case FIELD_TIME:
+        case FIELD_UINT_IF_ANY:
+            if (*(const uint64_t *) field == 0) {
+                continue;
+            }
             pack_pair_uint(out, fields[i].name, *(const uint64_t *) field);
+            break;
+        case FIELD_UINT:
+            pack_pair_uint(out, fields[i].name, *(const uint64_t *) field);
+            break;
+        case FIELD_REAL_IF_ANY:
+            if (*(const double *) field == 0.0) {
+                continue;
+            }
+            pack_pair_real(out, fields[i].name, *(const double *) field);
             break;
         case FIELD_REAL:
             pack_pair_real(out, fields[i].name, *(const double *) field);
@@ -76,9 +103,11 @@ decode_field(const field_t *row, bus_view_t value, karma_event_t *event)
 {
     void *field = (char *) event + row->offset;
     switch (row->type) {
-    case FIELD_TIME:
+    case FIELD_UINT:
+    case FIELD_UINT_IF_ANY:
         return walk_as_uint(value, field);
     case FIELD_REAL:
+    case FIELD_REAL_IF_ANY:
         return walk_as_real(value, field);
     case FIELD_TEXT:
         return walk_as_str(value, field);
@@ -118,106 +147,117 @@ decode(bus_view_t record, karma_event_t *ret_event)
     return BUS_OK;
 }
 
-// Writes the key into `ret_bytes`; returns it as a view.
-static bus_view_t
-make_key(bus_view_t user_id, uint64_t seq, char ret_bytes[KEY_MAX])
-{
-    assert(user_id.size >= 1 && user_id.size <= KARMA_USER_ID_MAX);
-    ret_bytes[0] = (char) user_id.size;
-    memcpy(ret_bytes + 1, user_id.data, user_id.size);
-    char *end = ret_bytes + 1 + user_id.size;
-    for (unsigned i = 0; i < SEQ_SIZE; i++) {
-        end[i] = (char) (seq >> (8 * (SEQ_SIZE - 1 - i)));
-    }
-    return view_from(ret_bytes, 1 + user_id.size + SEQ_SIZE);
-}
-
-static uint64_t
-key_seq(bus_view_t key)
-{
-    uint64_t seq = 0;
-    for (size_t i = key.size - SEQ_SIZE; i < key.size; i++) {
-        seq = seq << 8 | (unsigned char) key.data[i];
-    }
-    return seq;
-}
-
 bus_err_t
-karma_event_put(store_txn_t *txn, bus_view_t user_id, const karma_event_t *event, pack_t *scratch)
+karma_event_put(store_txn_t *txn, const karma_event_t *event, pack_t *scratch)
 {
-    char bytes[KEY_MAX];
     pack_clear(scratch);
     encode(event, scratch);
-    return store_put(txn, KARMA_EVENTS, make_key(user_id, event->seq, bytes), pack_view(scratch));
+    bus_err_t err = store_append(txn, KARMA_EVENTS, STORE_U64(event->seq), pack_view(scratch));
+    assert(err != BUS_CONFLICT); // the journal's seq only grows
+    return err;
 }
 
-bus_err_t
-karma_event_each(store_txn_t *txn, bus_view_t user_id, karma_event_fn *fn, void *arg)
-{
-    char bytes[KEY_MAX];
-    bus_view_t first = make_key(user_id, 0, bytes);
-    bus_view_t own = view_from(first.data, 1 + user_id.size);
-    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_err_t err = store_cursor_open(txn, KARMA_EVENTS, &cursor);
-    if (err != BUS_OK) {
-        return err;
-    }
-    bus_view_t key;
-    bus_view_t value;
-    err = store_seek(cursor, first, &key, &value);
-    while (err == BUS_OK && view_starts(key, own)) {
-        karma_event_t event;
-        err = decode(value, &event);
-        if (err != BUS_OK) {
-            return err;
-        }
-        event.seq = key_seq(key);
-        err = fn(arg, &event);
-        if (err != BUS_OK) {
-            return err;
-        }
-        err = store_next(cursor, &key, &value);
-    }
-    return err == BUS_NOT_FOUND ? BUS_OK : err;
-}
-
-// Finds the user's first event; BUS_NOT_FOUND where there is none.
 static bus_err_t
-first_key(store_txn_t *txn, bus_view_t user_id, uint64_t *ret_seq)
+get(store_txn_t *txn, uint64_t seq, karma_event_t *ret_event)
 {
-    char bytes[KEY_MAX];
-    bus_view_t first = make_key(user_id, 0, bytes);
-    bus_view_t own = view_from(first.data, 1 + user_id.size);
-    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_err_t err = store_cursor_open(txn, KARMA_EVENTS, &cursor);
-    if (err != BUS_OK) {
-        return err;
-    }
-    bus_view_t key;
     bus_view_t value;
-    err = store_seek(cursor, first, &key, &value);
+    bus_err_t err = store_get(txn, KARMA_EVENTS, STORE_U64(seq), &value);
+    if (err == BUS_OK) {
+        err = decode(value, ret_event);
+    }
+    ret_event->seq = seq;
+    return err;
+}
+
+// The event before this one; 0: there is none.
+static bus_err_t
+get_prev(store_txn_t *txn, uint64_t seq, uint64_t *ret_prev)
+{
+    bus_view_t record;
+    bus_view_t value;
+    bus_err_t err = store_get(txn, KARMA_EVENTS, STORE_U64(seq), &record);
     if (err != BUS_OK) {
         return err;
     }
-    if (!view_starts(key, own)) {
-        return BUS_NOT_FOUND;
+    *ret_prev = 0;
+    err = walk_find(record, "prev", &value);
+    if (err == BUS_NOT_FOUND) {
+        return BUS_OK;
     }
-    *ret_seq = key_seq(key);
+    if (err != BUS_OK || walk_as_uint(value, ret_prev) != BUS_OK || *ret_prev >= seq) {
+        return BUS_CORRUPT;
+    }
     return BUS_OK;
 }
 
-bus_err_t
-karma_event_clear(store_txn_t *txn, bus_view_t user_id)
+void
+karma_event_walk_init(karma_event_walk_t *self, uint64_t last, size_t count_max)
 {
-    // Each is looked up anew: a delete may end the views of an open cursor.
-    uint64_t seq = 0;
-    bus_err_t err = first_key(txn, user_id, &seq);
-    while (err == BUS_OK) {
-        char bytes[KEY_MAX];
-        err = store_del(txn, KARMA_EVENTS, make_key(user_id, seq, bytes));
+    assert(count_max > 0);
+    *self = (karma_event_walk_t){.count_max = count_max, .back = last};
+}
+
+void
+karma_event_walk_clear(karma_event_walk_t *self)
+{
+    free(self->seqs);
+    *self = (karma_event_walk_t){.count = 0};
+}
+
+static void
+add_seq(karma_event_walk_t *self, uint64_t seq)
+{
+    if (self->count == self->room) {
+        self->room = self->room == 0 ? 64 : 2 * self->room;
+        self->seqs = realloc(self->seqs, self->room * sizeof *self->seqs);
+        assert(self->seqs != NULL); // memory running out ends the process, as in pack.h
+    }
+    self->seqs[self->count++] = seq;
+}
+
+static bus_err_t
+step_back(store_txn_t *txn, karma_event_walk_t *self)
+{
+    if (self->count == self->count_max) {
+        return BUS_PAYLOAD_TOO_LARGE;
+    }
+    add_seq(self, self->back);
+    return get_prev(txn, self->back, &self->back);
+}
+
+bus_err_t
+karma_event_walk(
+    store_txn_t *txn, karma_event_walk_t *self, size_t steps, karma_event_fn *fn, void *arg)
+{
+    bus_err_t err = BUS_OK;
+    for (; steps > 0 && self->back != 0 && err == BUS_OK; steps--) {
+        err = step_back(txn, self);
+    }
+    for (; steps > 0 && self->count > 0 && err == BUS_OK; steps--) {
+        karma_event_t event;
+        err = get(txn, self->seqs[--self->count], &event);
         if (err == BUS_OK) {
-            err = first_key(txn, user_id, &seq);
+            err = fn(arg, &event);
         }
     }
-    return err == BUS_NOT_FOUND ? BUS_OK : err;
+    bool is_through = self->back == 0 && self->count == 0;
+    return err == BUS_OK && !is_through ? BUS_BUSY : err;
+}
+
+bus_err_t
+karma_event_clear(store_txn_t *txn, uint64_t last)
+{
+    for (uint64_t seq = last; seq != 0;) {
+        uint64_t prev = 0;
+        bus_err_t err = get_prev(txn, seq, &prev);
+        if (err == BUS_OK || err == BUS_CORRUPT) {
+            prev = err == BUS_OK ? prev : 0;
+            err = store_del(txn, KARMA_EVENTS, STORE_U64(seq));
+        }
+        if (err != BUS_OK) {
+            return err == BUS_NOT_FOUND ? BUS_OK : err;
+        }
+        seq = prev;
+    }
+    return BUS_OK;
 }

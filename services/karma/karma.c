@@ -4,13 +4,14 @@
 // end).
 #include "karma.h"
 #include "operations.h"
-#include "rules.h"
+#include "rules_check.h"
 #include "runtime/log.h"
 #include "runtime/option.h"
+#include "trace.h"
 #include <stdlib.h>
 
 // Raised whenever the same journal gives another state: then the service rebuilds.
-enum { KARMA_RULES_VERSION = 1 };
+enum { KARMA_RULES_VERSION = 3 };
 
 static const service_apply_row_t applies[] = {
     {
@@ -19,6 +20,34 @@ static const service_apply_row_t applies[] = {
         .replies = true,
         .apply = karma_life_event,
         .meaning = "somebody acted",
+    },
+    {
+        .prefix = "karma.appeal",
+        .schema = &SCHEMA_karma_appeal,
+        .replies = true,
+        .apply = karma_atonement_appeal,
+        .meaning = "a wrong is owned up to",
+    },
+    {
+        .prefix = "karma.atonement",
+        .schema = &SCHEMA_karma_atonement,
+        .replies = true,
+        .apply = karma_atonement_submit,
+        .meaning = "a part of a plan was done",
+    },
+    {
+        .prefix = "karma.death_event",
+        .schema = &SCHEMA_karma_death_event,
+        .replies = true,
+        .apply = karma_death,
+        .meaning = "a life ends",
+    },
+    {
+        .prefix = "karma.redeem",
+        .schema = &SCHEMA_karma_redeem,
+        .replies = true,
+        .apply = karma_redeem,
+        .meaning = "tokens are spent",
     },
     {
         .prefix = "karma.config",
@@ -51,12 +80,36 @@ static const service_apply_row_t applies[] = {
 
 static const service_query_row_t queries[] = {
     {"profile", &SCHEMA_karma_user, karma_profile, "a user's balances, scores and role"},
-    {"policy", NULL, karma_profile_policy, "what was learned: the Q-table"},
-    {"replay", &SCHEMA_karma_user, karma_replay, "a user's state against the kept events"},
+    {"balance", &SCHEMA_karma_user, karma_profile_balance, "a user's balances"},
+    {"stats_user",
+     &SCHEMA_karma_user,
+     karma_profile_stats,
+     "a user's scores and the tokens' rules"},
+    {"replay", &SCHEMA_karma_replay_query, karma_replay, "a user's state, made once more"},
+    {"appeal_status",
+     &SCHEMA_karma_plans_query,
+     karma_atonement_status,
+     "a user's plans of atonement, pending and completed"},
+    {"atonement_plans",
+     &SCHEMA_karma_plans_query,
+     karma_atonement_plans,
+     "a user's plans of atonement"},
+    {"policy", NULL, karma_statistics_policy, "what was learned: the Q-table"},
+    {"stats_system", NULL, karma_statistics_system, "counts over all users"},
+    {"trends", &SCHEMA_karma_trends_query, karma_statistics_trends, "sums by week"},
+    {"metrics_live",
+     &SCHEMA_karma_metrics_query,
+     karma_statistics_live,
+     "sums of the last 24 hours"},
+    {"agent", &SCHEMA_karma_agent_query, karma_agent, "how an agent did"},
+    {"applied", &SCHEMA_karma_applied_query, karma_trace_applied, "what became of records"},
+    {"top", &SCHEMA_karma_top_query, karma_rank_top, "the users with the most of something"},
 };
 
 static bus_err_t
-open_state(BUS_UNUSED store_txn_t *txn, void **ret_state)
+open_state(BUS_UNUSED const service_options_t *options,
+           BUS_UNUSED store_txn_t *txn,
+           void **ret_state)
 {
     karma_rules_fault_t fault;
     if (karma_rules_check(&karma_rules, &fault) != BUS_OK) {
@@ -68,7 +121,7 @@ open_state(BUS_UNUSED store_txn_t *txn, void **ret_state)
     if (state == NULL) {
         return BUS_FULL;
     }
-    *state = (karma_state_t){.record = pack_new(), .told = pack_new()};
+    *state = (karma_state_t){.record = pack_new(), .told = pack_new(), .parsed = pack_new()};
     *ret_state = state;
     return BUS_OK;
 }
@@ -80,13 +133,15 @@ close_state(void **state_p)
     if (state != NULL) {
         pack_destroy(&state->record);
         pack_destroy(&state->told);
+        pack_destroy(&state->parsed);
+        karma_replay_clear(&state->replays);
         free(state);
         *state_p = NULL;
     }
 }
 
 static void
-pack_config(pack_t *out)
+pack_config(BUS_UNUSED const service_options_t *options, pack_t *out)
 {
     const char *text = getenv("BHIV_KARMA_TEST_HELPERS");
     uint64_t enabled = 0;

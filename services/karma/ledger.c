@@ -4,6 +4,7 @@
 // change the rules, and needs a new KARMA_RULES_VERSION.
 #include "ledger.h"
 #include <assert.h>
+#include <math.h>
 #include <mpfr.h>
 #include <string.h>
 
@@ -168,6 +169,41 @@ add_cheat(karma_ledger_t *self, uint64_t at, karma_outcome_t *outcome)
     outcome->reward = outcome->cheat->points;
 }
 
+// Pays and learns: the state is the ladder's role by the merit before the reward, whatever word the
+// caller sent, the next one that with it.
+static void
+pay(karma_ledger_t *self,
+    karma_qtable_t *qtable,
+    unsigned balance,
+    unsigned column,
+    karma_outcome_t *outcome)
+{
+    karma_role_t from = karma_ledger_role(karma_ledger_merit(self));
+    if (balance != KARMA_BALANCE_NONE) {
+        self->balance[balance] = self->balance[balance] + outcome->reward;
+    }
+    outcome->merit = karma_ledger_merit(self);
+    outcome->role = karma_ledger_role(outcome->merit);
+    if (column != KARMA_COLUMN_NONE) {
+        karma_qtable_step(qtable,
+                          from,
+                          (karma_column_t) column,
+                          outcome->reward,
+                          outcome->role,
+                          self->decayed_at);
+        outcome->learned = true;
+    }
+}
+
+// Gives the role that the merit has come to.
+static void
+settle(karma_ledger_t *self, karma_outcome_t *outcome)
+{
+    outcome->role_changed = outcome->role != self->ladder;
+    self->ladder = outcome->role;
+    self->role = karma_ledger_word(view_from_text(karma_rules.roles[outcome->role].word));
+}
+
 void
 karma_ledger_apply(karma_ledger_t *self,
                    karma_qtable_t *qtable,
@@ -180,25 +216,91 @@ karma_ledger_apply(karma_ledger_t *self,
     if (action->pay == KARMA_PAY_LADDER) {
         add_cheat(self, deed->at, &outcome);
     }
-
-    // The state is the ladder's role whatever word the caller sent: that before the reward, and
-    // the next one with it.
-    karma_role_t from = karma_ledger_role(karma_ledger_merit(self));
-    if (action->balance != KARMA_BALANCE_NONE) {
-        self->balance[action->balance] = self->balance[action->balance] + outcome.reward;
+    pay(self, qtable, action->balance, action->column, &outcome);
+    const karma_debt_row_t *debt =
+        outcome.cheat != NULL && deed->harms_other ? karma_rules_debt(action) : NULL;
+    if (debt != NULL) {
+        outcome.debt = debt;
+        outcome.owed = fabs(outcome.reward) * debt->share;
+        self->balance[debt->balance] = self->balance[debt->balance] + outcome.owed;
     }
+    settle(self, &outcome);
+    self->called = karma_ledger_word(deed->role);
+    self->actions++;
+    *ret_outcome = outcome;
+}
+
+void
+karma_ledger_appeal(karma_ledger_t *self, uint64_t at)
+{
+    karma_ledger_decay(self, at);
+    self->appeals++;
+}
+
+void
+karma_ledger_atone(karma_ledger_t *self,
+                   karma_qtable_t *qtable,
+                   const karma_atonement_row_t *atonement,
+                   uint64_t at,
+                   karma_outcome_t *ret_outcome)
+{
+    karma_outcome_t outcome = {.reward = 0.0};
+    karma_ledger_decay(self, at);
+    if (atonement != NULL) {
+        outcome.reward = atonement->reward;
+        pay(self, qtable, atonement->balance, atonement->column, &outcome);
+        settle(self, &outcome);
+        self->atoned++;
+        self->actions++;
+    } else {
+        outcome.merit = karma_ledger_merit(self);
+        outcome.role = (karma_role_t) self->ladder;
+    }
+    *ret_outcome = outcome;
+}
+
+void
+karma_ledger_die(karma_ledger_t *self, uint64_t at, karma_end_t *ret_end)
+{
+    karma_ledger_decay(self, at);
+    karma_end_t end = {.net = karma_ledger_net(self)};
+    double positive = end.net > 0.0 ? end.net : 0.0;
+    double negative = end.net < 0.0 ? -end.net : 0.0;
+    end.loka = karma_rules_loka(end.net);
+    end.level = karma_rules_level(end.net);
+    end.is_due = self->balance[KARMA_BALANCE_PRARABDHA] <= karma_rules.numbers.death_threshold;
+    double next[KARMA_BALANCE_COUNT] = {0.0};
+    for (size_t i = 0; i < karma_rules.carry_count; i++) {
+        const karma_carry_row_t *row = &karma_rules.carries[i];
+        double kept = row->keep * self->balance[row->balance];
+        double gained = row->positive * positive + row->negative * negative;
+        next[row->balance] = kept + gained / row->parts;
+        if (row->balance == KARMA_BALANCE_PUNYA) {
+            end.carried_punya = row->positive * positive;
+        } else if (row->balance == KARMA_BALANCE_PAAP_MINOR) {
+            end.carried_paap = row->negative * negative;
+        }
+    }
+    memcpy(self->balance, next, sizeof next);
+    self->created_at = self->decayed_at;
+    self->ladder = karma_ledger_role(karma_ledger_merit(self));
+    self->role = karma_ledger_word(view_from_text(karma_rules.roles[end.level].word));
+    self->lives++;
+    *ret_end = end;
+}
+
+void
+karma_ledger_redeem(karma_ledger_t *self,
+                    karma_balance_t balance,
+                    double amount,
+                    karma_outcome_t *ret_outcome)
+{
+    assert(balance < KARMA_BALANCE_COUNT && amount > 0.0 && amount <= self->balance[balance]);
+    karma_outcome_t outcome = {.reward = -amount};
+    self->balance[balance] = self->balance[balance] - amount;
     outcome.merit = karma_ledger_merit(self);
     outcome.role = karma_ledger_role(outcome.merit);
-    if (action->column != KARMA_COLUMN_NONE) {
-        karma_column_t column = (karma_column_t) action->column;
-        karma_qtable_step(qtable, from, column, outcome.reward, outcome.role, deed->at);
-        outcome.learned = true;
-    }
-
-    outcome.role_changed = outcome.role != self->ladder;
-    self->ladder = outcome.role;
-    self->role = karma_ledger_word(view_from_text(karma_rules.roles[outcome.role].word));
-    self->called = karma_ledger_word(deed->role);
+    settle(self, &outcome);
     self->actions++;
     *ret_outcome = outcome;
 }

@@ -1,44 +1,22 @@
 // life_event.c - somebody acted, and karma moves.
 //
 // The whole of Karma in one function: read the user and the Q-table, apply the rules (ledger.c),
-// write the user, the event and the Q-table, answer, tell. What can be refused is refused before
-// the first write. What the ledger is moved by (the time, the action's word, the caller's role) is
-// kept with the event, so that a replay needs nothing else.
-#include "event.h"
+// write what follows from it (booking.c), answer. What can be refused is refused before the first
+// write. What the ledger is moved by (the time, the action's word, the caller's role, whether
+// another was harmed) is kept with the event, so that a replay needs nothing else.
+#include "agent.h"
+#include "booking.h"
+#include "intake.h"
 #include "operations.h"
 #include "proto/rfc3339.h"
-#include "user.h"
+#include <stdio.h>
 
-static bus_err_t
-refuse_field(service_apply_t *self, const char *field, const char *problem)
+// Whom a cheat harmed: nobody but another user.
+static bool
+harms_other(const schema_life_event_t *message)
 {
-    BUS_AUTO(pack_destroy) pack_t *details = pack_new();
-    schema_problems_t problems = {.count = 1, .at = {{.field = field, .problem = problem}}};
-    schema_pack_problems(&problems, details);
-    return service_refuse(self, BUS_VALIDATION_FAILED, NULL, pack_view(details));
-}
-
-// The time to apply with: the journal's, or a test's own where that is enabled.
-static bus_err_t
-find_time(service_apply_t *self, const schema_life_event_t *message, uint64_t *ret_at)
-{
-    if (message->effective_at.data == NULL) {
-        *ret_at = self->header->at;
-        return BUS_OK;
-    }
-    bool enabled = false;
-    bus_err_t err = karma_tables_test_helpers(self->txn, &enabled);
-    if (err != BUS_OK) {
-        return err;
-    }
-    if (!enabled) {
-        return service_refuse(
-            self, BUS_FORBIDDEN, "effective_at needs the test helpers", VIEW_NONE);
-    }
-    if (rfc3339_parse(message->effective_at, ret_at) != BUS_OK) {
-        return refuse_field(self, "effective_at", "is no RFC 3339 time");
-    }
-    return BUS_OK;
+    return message->affected_user_id.data != NULL &&
+           !view_equal(message->affected_user_id, message->user_id);
 }
 
 static karma_event_t
@@ -47,22 +25,20 @@ describe(const service_apply_t *self,
          const karma_deed_t *deed,
          const karma_outcome_t *outcome)
 {
-    karma_event_t event = {
-        .seq = self->header->seq,
-        .at = deed->at,
-        .role = message->role,
-        .action = message->action,
-        .intent = view_from_text(deed->action->intent),
-        .reward = outcome->reward,
-        .merit = outcome->merit,
-        .became = view_from_text(karma_rules.roles[outcome->role].word),
-        .source = message->source.data != NULL ? message->source : self->header->source,
-        .trace_id = self->header->trace_id,
-        .note = message->note,
-        .context = message->context,
-        .metadata = message->metadata,
-        .timestamp = message->timestamp,
-    };
+    karma_event_t event = karma_intake_event(self, deed->at, message->source);
+    event.role = message->role;
+    event.action = message->action;
+    event.intent = view_from_text(deed->action->intent);
+    event.reward = outcome->reward;
+    event.merit = outcome->merit;
+    event.became = view_from_text(karma_rules.roles[outcome->role].word);
+    event.note = message->note;
+    event.context = message->context;
+    event.metadata = message->metadata;
+    event.timestamp = message->timestamp;
+    event.affected = message->affected_user_id;
+    event.described = message->relationship_description;
+    event.owed = outcome->owed;
     if (deed->action->balance != KARMA_BALANCE_NONE) {
         const karma_balance_row_t *balance = &karma_rules.balances[deed->action->balance];
         event.token = view_from_text(balance->token);
@@ -74,23 +50,36 @@ describe(const service_apply_t *self,
     return event;
 }
 
-static bus_err_t
-write_all(service_apply_t *self,
-          bus_view_t user_id,
-          const karma_ledger_t *ledger,
-          const karma_event_t *event,
-          const karma_qtable_t *moved)
+static void
+pack_debt(pack_t *out,
+          const schema_life_event_t *message,
+          const karma_deed_t *deed,
+          const karma_outcome_t *outcome)
 {
-    pack_t *scratch = ((karma_state_t *) self->state)->record;
-    bus_err_t err = karma_user_save(self->txn, user_id, ledger, scratch);
-    if (err != BUS_OK) {
-        return err;
-    }
-    err = karma_event_put(self->txn, user_id, event, scratch);
-    if (err != BUS_OK || moved == NULL) {
-        return err;
-    }
-    return karma_qtable_save(self->txn, moved, scratch);
+    char time[RFC3339_SIZE];
+    rfc3339_format(deed->at, time);
+    pack_text(out, "rnanubandhan_relationship");
+    pack_map(out, 8);
+    pack_pair_str(out, "debtor_id", message->user_id);
+    pack_pair_str(out, "receiver_id", message->affected_user_id);
+    pack_pair_str(out, "action_type", message->action);
+    pack_pair_text(out, "severity", karma_rules.balances[outcome->debt->balance].class_);
+    pack_pair_real(out, "amount", outcome->owed);
+    pack_pair_str(out, "description", message->relationship_description);
+    pack_pair_text(out, "status", "active");
+    pack_pair_text(out, "created_at", time);
+}
+
+static void
+pack_penalty(pack_t *out, const karma_event_t *event, const karma_outcome_t *outcome)
+{
+    pack_pair_str(out, "penalty_token", event->token);
+    pack_pair_real(out, "penalty_value", outcome->reward);
+    pack_pair_uint(out, "penalty_level", outcome->cheats);
+    pack_pair_text(out, "penalty_name", outcome->cheat->word);
+    pack_pair_uint(out, "cheats_in_period", outcome->cheats);
+    pack_pair_text(
+        out, "action_flow", "action -> intent -> penalty_level -> punishment -> role_adjustment");
 }
 
 // docs/originals.md 1.5. The predicted role is the one that the Q step saw: that of the merit with
@@ -102,22 +91,15 @@ answer(pack_t *out,
        const karma_event_t *event,
        const karma_outcome_t *outcome)
 {
-    bool cheat = outcome->cheat != NULL;
-    pack_map(out, cheat ? 12 : 9);
+    bool owes = outcome->debt != NULL;
+    pack_map(out, (outcome->cheat != NULL ? 12U : 9U) + (owes ? 1U : 0U));
     pack_pair_str(out, "user_id", message->user_id);
     pack_pair_str(out, "action", message->action);
     pack_pair_str(out, "current_role", event->became);
     pack_pair_str(out, "predicted_next_role", event->became);
     pack_pair_real(out, "merit_score", outcome->merit);
-    if (cheat) {
-        pack_pair_str(out, "penalty_token", event->token);
-        pack_pair_real(out, "penalty_value", outcome->reward);
-        pack_pair_uint(out, "penalty_level", outcome->cheats);
-        pack_pair_text(out, "penalty_name", outcome->cheat->word);
-        pack_pair_uint(out, "cheats_in_period", outcome->cheats);
-        pack_pair_text(out,
-                       "action_flow",
-                       "action -> intent -> penalty_level -> punishment -> role_adjustment");
+    if (outcome->cheat != NULL) {
+        pack_penalty(out, event, outcome);
     } else {
         unsigned balance = deed->action->balance;
         pack_pair_str(out, "reward_token", event->token);
@@ -128,63 +110,75 @@ answer(pack_t *out,
             out, "action_flow", "action -> intent -> merit -> reward_tier -> redemption");
     }
     pack_pair_str(out, "note", message->note);
+    if (owes) {
+        pack_debt(out, message, deed, outcome);
+    }
 }
 
-static void
-tell(service_apply_t *self,
-     const schema_life_event_t *message,
-     const karma_event_t *event,
-     const karma_outcome_t *outcome)
+static karma_booking_t
+book(const schema_life_event_t *message, const karma_deed_t *deed, const karma_outcome_t *outcome)
 {
-    pack_t *body = ((karma_state_t *) self->state)->told;
-    schema_karma_changed_t changed = {
+    karma_booking_t booking = {
         .user_id = message->user_id,
+        .at = deed->at,
         .action = message->action,
-        .token = event->token,
-        .delta = {.has = true, .value = outcome->reward},
-        .merit_score = {.has = true, .value = outcome->merit},
-        .role = event->became,
-        .role_changed = {.has = true, .value = outcome->role_changed},
-        .seq = {.has = true, .value = (int64_t) event->seq},
+        .role_changed = outcome->role_changed,
+        .is_summed = true,
     };
-    pack_clear(body);
-    schema_encode(&SCHEMA_karma_changed, &changed, body);
-    service_tell(self, SCHEMA_karma_changed.topic, pack_view(body));
+    karma_booking_add(&booking, (karma_balance_t) deed->action->balance, outcome->reward);
+    if (outcome->debt != NULL) {
+        karma_booking_add(&booking, (karma_balance_t) outcome->debt->balance, outcome->owed);
+    }
+    return booking;
 }
 
 bus_err_t
 karma_life_event(service_apply_t *self, const void *message_)
 {
     const schema_life_event_t *message = message_;
-    karma_deed_t deed = {.action = karma_rules_action(message->action), .role = message->role};
+    karma_deed_t deed = {
+        .action = karma_rules_action(message->action),
+        .role = message->role,
+        .harms_other = harms_other(message),
+    };
     if (deed.action == NULL) {
         return service_refuse(self, BUS_INVALID_REQUEST, "Invalid action.", VIEW_NONE);
     }
-    bus_err_t err = find_time(self, message, &deed.at);
+    bus_err_t err = karma_intake_time(self, message->effective_at, message->timestamp, &deed.at);
     if (err != BUS_OK) {
         return err;
     }
-    karma_ledger_t ledger;
-    err = karma_user_load(self->txn, message->user_id, &ledger);
-    if (err == BUS_NOT_FOUND) {
-        karma_ledger_init(&ledger, message->role, deed.at);
+    karma_ledger_t before;
+    err = karma_intake_user(self, message->user_id, &before);
+    bool is_new = err == BUS_NOT_FOUND;
+    if (is_new) {
+        karma_ledger_init(&before, message->role, deed.at);
     } else if (err != BUS_OK) {
         return err;
     }
     karma_qtable_t qtable;
-    err = karma_qtable_load(self->txn, &qtable);
+    bool learns = false;
+    err = karma_intake_qtable(self, &qtable, &learns);
     if (err != BUS_OK) {
         return err;
     }
 
+    karma_ledger_t ledger = before;
     karma_outcome_t outcome;
     karma_ledger_apply(&ledger, &qtable, &deed, &outcome);
     karma_event_t event = describe(self, message, &deed, &outcome);
-    err = write_all(self, message->user_id, &ledger, &event, outcome.learned ? &qtable : NULL);
-    if (err != BUS_OK) {
-        return err;
+    karma_booking_t booking = book(message, &deed, &outcome);
+    booking.before = is_new ? NULL : &before;
+    booking.after = &ledger;
+    booking.event = &event;
+    booking.learned = outcome.learned && learns ? &qtable : NULL;
+    err = karma_booking_write(self, &booking);
+    if (err == BUS_OK) {
+        karma_agent_deed_t done = {deed.action, message->context, message->user_id, deed.at};
+        err = karma_agent_note(self->txn, self->state, &done);
     }
-    answer(self->answer, message, &deed, &event, &outcome);
-    tell(self, message, &event, &outcome);
-    return BUS_OK;
+    if (err == BUS_OK) {
+        answer(self->answer, message, &deed, &event, &outcome);
+    }
+    return err;
 }

@@ -1,54 +1,8 @@
-// profile.c - what is known of a user, and what was learned from all. Source:
-// docs/originals.md 1.5.
+// profile.c - what is known of a user. Source: docs/originals.md 1.5 and 1.6.
+#include "intake.h"
 #include "operations.h"
-#include "proto/rfc3339.h"
+#include "show.h"
 #include "user.h"
-
-// The rows of one token stand together (rules.c checks it): how many from row `i` on.
-static size_t
-class_count(size_t i)
-{
-    const karma_balance_row_t *rows = karma_rules.balances;
-    size_t count = 1;
-    while (i + count < karma_rules.balance_count &&
-           strcmp(rows[i + count].token, rows[i].token) == 0) {
-        count++;
-    }
-    return count;
-}
-
-static void
-pack_balances(pack_t *out, const karma_ledger_t *ledger)
-{
-    const karma_balance_row_t *rows = karma_rules.balances;
-    pack_text(out, "balances");
-    size_t place = pack_map_begin(out);
-    uint32_t tokens = 0;
-    for (size_t i = 0; i < karma_rules.balance_count; tokens++) {
-        size_t classes = class_count(i);
-        if (rows[i].class_[0] == '\0') {
-            pack_pair_real(out, rows[i].token, ledger->balance[i]);
-        } else {
-            pack_text(out, rows[i].token);
-            pack_map(out, (uint32_t) classes);
-            for (size_t c = i; c < i + classes; c++) {
-                pack_pair_real(out, rows[c].class_, ledger->balance[c]);
-            }
-        }
-        i += classes;
-    }
-    pack_count(out, place, tokens);
-}
-
-static void
-pack_action_stats(pack_t *out, const karma_ledger_t *ledger)
-{
-    pack_text(out, "action_stats");
-    pack_map(out, 3);
-    pack_pair_uint(out, "total_actions", ledger->actions);
-    pack_pair_uint(out, "pending_atonements", 0);
-    pack_pair_uint(out, "completed_atonements", 0);
-}
 
 // The original also suggests atonement below a karma_score that nothing ever sets; so it never
 // does.
@@ -83,62 +37,107 @@ karma_profile(service_query_t *self, const void *message_)
 {
     const schema_karma_user_t *message = message_;
     karma_ledger_t ledger;
-    bus_err_t err = karma_user_load(self->txn, message->user_id, &ledger);
-    if (err == BUS_NOT_FOUND) {
-        return service_query_refuse(self, BUS_USER_NOT_FOUND, "User not found", VIEW_NONE);
-    }
+    bus_err_t err = karma_intake_asked(self, message->user_id, &ledger);
     if (err != BUS_OK) {
         return err;
     }
-    char time[RFC3339_SIZE];
     char hash[KARMA_HASH_SIZE];
-    rfc3339_format(ledger.decayed_at, time);
     karma_user_hash(&ledger, hash);
-
     pack_t *out = self->answer;
-    pack_map(out, 12);
+    pack_map(out, 8 + KARMA_SHOW_SCORES);
     pack_pair_str(out, "user_id", message->user_id);
-    pack_pair_str(out, "role", karma_ledger_word_view(&ledger.role));
-    pack_pair_real(out, "merit_score", karma_ledger_merit(&ledger));
-    pack_pair_real(out, "paap_score", karma_ledger_paap(&ledger));
-    pack_pair_real(out, "net_karma", karma_ledger_net(&ledger));
+    karma_show_scores(out, &ledger);
     pack_pair_real(out, "weighted_karma_score", karma_ledger_weighted(&ledger));
-    pack_balances(out, &ledger);
-    pack_action_stats(out, &ledger);
+    karma_show_balances(out, "balances", &ledger);
+    karma_show_action_stats(out, &ledger);
     pack_guidance(out, &ledger);
     pack_modules(out, &ledger);
-    pack_pair_text(out, "last_updated", time);
+    karma_show_updated(out, &ledger);
     pack_pair_text(out, "state_hash", hash);
     return BUS_OK;
 }
 
 bus_err_t
-karma_profile_policy(service_query_t *self, BUS_UNUSED const void *message)
+karma_profile_balance(service_query_t *self, const void *message_)
 {
-    karma_qtable_t qtable;
-    bus_err_t err = karma_qtable_load(self->txn, &qtable);
+    const schema_karma_user_t *message = message_;
+    karma_ledger_t ledger;
+    bus_err_t err = karma_intake_asked(self, message->user_id, &ledger);
     if (err != BUS_OK) {
         return err;
     }
     pack_t *out = self->answer;
-    pack_map(out, 3);
-    pack_text(out, "best_policy");
-    pack_map(out, KARMA_ROLE_COUNT);
-    for (unsigned role = 0; role < KARMA_ROLE_COUNT; role++) {
-        karma_column_t best = karma_qtable_best(&qtable, (karma_role_t) role);
-        pack_pair_text(out, karma_rules.roles[role].word, karma_rules.columns[best]);
+    pack_map(out, 5);
+    pack_pair_str(out, "user_id", message->user_id);
+    pack_pair_str(out, "role", karma_ledger_word_view(&ledger.role));
+    pack_pair_real(out, "merit_score", karma_ledger_merit(&ledger));
+    karma_show_balances(out, "balances", &ledger);
+    karma_show_updated(out, &ledger);
+    return BUS_OK;
+}
+
+// --- What the tokens are -------------------------------------------------------------------------
+
+// One balance's row: what a class counts for is its multiplier, what a token does its weight.
+static void
+pack_attributes(pack_t *out, const karma_balance_row_t *row)
+{
+    bool has_class = row->class_[0] != '\0';
+    double weight = row->paap != 0.0 ? row->paap : row->weighted;
+    pack_map(out, weight != 0.0 ? 4 : 3);
+    if (row->expiry_days == 0) {
+        pack_pair_nil(out, "expiry_days");
+    } else {
+        pack_pair_uint(out, "expiry_days", row->expiry_days);
     }
-    pack_text(out, "Q_shape");
-    pack_array(out, 2);
-    pack_int(out, KARMA_ROLE_COUNT);
-    pack_int(out, KARMA_COLUMN_COUNT);
-    pack_text(out, "q");
-    pack_array(out, KARMA_ROLE_COUNT);
-    for (unsigned role = 0; role < KARMA_ROLE_COUNT; role++) {
-        pack_array(out, KARMA_COLUMN_COUNT);
-        for (unsigned column = 0; column < KARMA_COLUMN_COUNT; column++) {
-            pack_real(out, qtable.q[role][column]);
+    pack_pair_bool(out, "stackable", true);
+    pack_pair_real(out, "daily_decay", row->daily_decay);
+    if (weight != 0.0) {
+        pack_pair_real(out, has_class ? "multiplier" : "weight", weight);
+    }
+}
+
+static void
+pack_tokens(pack_t *out)
+{
+    const karma_balance_row_t *rows = karma_rules.balances;
+    pack_text(out, "token_attributes");
+    size_t place = pack_map_begin(out);
+    uint32_t tokens = 0;
+    for (size_t i = 0; i < karma_rules.balance_count; tokens++) {
+        size_t classes = karma_rules_class_count(i);
+        pack_text(out, rows[i].token);
+        if (rows[i].class_[0] == '\0') {
+            pack_attributes(out, &rows[i]);
+        } else {
+            pack_map(out, (uint32_t) classes);
+            for (size_t c = i; c < i + classes; c++) {
+                pack_text(out, rows[c].class_);
+                pack_attributes(out, &rows[c]);
+            }
         }
+        i += classes;
     }
+    pack_count(out, place, tokens);
+}
+
+bus_err_t
+karma_profile_stats(service_query_t *self, const void *message_)
+{
+    const schema_karma_user_t *message = message_;
+    karma_ledger_t ledger;
+    bus_err_t err = karma_intake_asked(self, message->user_id, &ledger);
+    if (err != BUS_OK) {
+        return err;
+    }
+    pack_t *out = self->answer;
+    pack_map(out, 6 + KARMA_SHOW_SCORES);
+    pack_pair_text(out, "status", "success");
+    pack_pair_str(out, "user_id", message->user_id);
+    karma_show_scores(out, &ledger);
+    karma_show_balances(out, "balances", &ledger);
+    karma_show_action_stats(out, &ledger);
+    pack_tokens(out);
+    karma_show_updated(out, &ledger);
     return BUS_OK;
 }

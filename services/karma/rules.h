@@ -30,6 +30,19 @@ typedef enum {
 } karma_column_t;
 
 typedef enum {
+#define PRACTICE(name, word, needs_tx_hash) KARMA_PRACTICE_##name,
+#include "rules.def"
+    KARMA_PRACTICE_COUNT
+} karma_practice_t;
+
+typedef enum {
+    KARMA_AGENT_SUCCESS,
+    KARMA_AGENT_FAILURE,
+    KARMA_AGENT_OTHER,
+    KARMA_AGENT_NONE
+} karma_agent_t;
+
+typedef enum {
     KARMA_PAY_FIXED, // the row's reward
     KARMA_PAY_LADDER // the cheat ladder's points
 } karma_pay_t;
@@ -65,6 +78,7 @@ typedef struct {
     double reward;
     unsigned column; // karma_column_t
     karma_pay_t pay;
+    karma_agent_t agent; // what it counts as for its agent
 } karma_action_row_t;
 
 typedef struct {
@@ -77,6 +91,50 @@ typedef struct {
     const char *word;
     double weight[3]; // of Dharma, Seva and Punya
 } karma_module_row_t;
+
+typedef struct {
+    const char *action;
+    unsigned balance; // karma_balance_t
+    double share;     // of the penalty
+} karma_debt_row_t;
+
+typedef struct {
+    const char *word;
+    unsigned balance; // karma_balance_t: its class
+} karma_wrong_row_t;
+
+typedef struct {
+    const char *word;
+    bool needs_tx_hash;
+} karma_practice_row_t;
+
+typedef struct {
+    unsigned balance; // karma_balance_t: the class
+    double reward;    // of completion, paid into it
+    unsigned column;  // karma_column_t
+    double required[KARMA_PRACTICE_COUNT];
+} karma_atonement_row_t;
+
+typedef struct {
+    const char *word;
+    double from; // of the net karma, inclusive
+    double to;
+    bool otherwise; // where no row's bounds hold
+    const char *description;
+} karma_loka_row_t;
+
+typedef struct {
+    unsigned balance; // karma_balance_t
+    double keep;      // share of the balance
+    double positive;  // share of a positive net karma
+    double negative;  // share of a negative one
+    double parts;     // in how many these go
+} karma_carry_row_t;
+
+typedef struct {
+    double above;  // net karma
+    unsigned role; // karma_role_t
+} karma_level_row_t;
 
 typedef struct {
     karma_numbers_t numbers;
@@ -92,21 +150,37 @@ typedef struct {
     size_t cheat_count;
     const karma_module_row_t *modules;
     size_t module_count;
+    const karma_debt_row_t *debts;
+    size_t debt_count;
+    const karma_wrong_row_t *wrongs;
+    size_t wrong_count;
+    const karma_practice_row_t *practices;
+    size_t practice_count;
+    const karma_atonement_row_t *atonements;
+    size_t atonement_count;
+    const karma_loka_row_t *lokas;
+    size_t loka_count;
+    const karma_carry_row_t *carries;
+    size_t carry_count;
+    const karma_level_row_t *levels;
+    size_t level_count;
 } karma_rules_t;
 
 extern const karma_rules_t karma_rules;
 
-// What is wrong with a table. All are literals or the table's own texts.
-typedef struct {
-    const char *table;
-    const char *row; // its word; "" where the row has none
-    const char *problem;
-} karma_rules_fault_t;
-
-// Whether the rules make sense: order, ranges, unique words, references. Gives the first fault in
-// *reterr_fault and BUS_VALIDATION_FAILED.
-BUS_CHECK bus_err_t karma_rules_check(const karma_rules_t *rules,
-                                      karma_rules_fault_t *reterr_fault);
-
 // The row of an action by its word or alias, or NULL.
 const karma_action_row_t *karma_rules_action(bus_view_t word);
+// What an action owes to whom it harmed, or NULL.
+const karma_debt_row_t *karma_rules_debt(const karma_action_row_t *action);
+// The class of a wrong: the position of its row in `atonements`, or atonement_count.
+size_t karma_rules_wrong(bus_view_t word);
+// The position of a practice, or KARMA_PRACTICE_COUNT.
+karma_practice_t karma_rules_practice(bus_view_t word);
+// The balance of a token without classes, or KARMA_BALANCE_NONE.
+karma_balance_t karma_rules_token(bus_view_t word);
+// The loka of a life by its net karma.
+const karma_loka_row_t *karma_rules_loka(double net);
+// The role that the life after one of this net karma begins with.
+karma_role_t karma_rules_level(double net);
+// The rows of one token stand together: how many from row `i` on.
+size_t karma_rules_class_count(size_t i);

@@ -3,9 +3,9 @@
 // They are journaled commands like the rest, so a rebuild makes and removes the same users. Whether
 // they are enabled is journaled too (karma.config, said at each start): the same journal is applied
 // alike by a Karma that was started otherwise.
-#include "event.h"
+#include "booking.h"
+#include "intake.h"
 #include "operations.h"
-#include "user.h"
 
 bus_err_t
 karma_test_helpers_config(service_apply_t *self, const void *message_)
@@ -28,21 +28,11 @@ require_enabled(service_apply_t *self)
 static bus_err_t
 create(service_apply_t *self, const schema_test_create_user_t *message, karma_ledger_t *ret_ledger)
 {
-    pack_t *scratch = ((karma_state_t *) self->state)->record;
-    karma_event_t event = {
-        .seq = self->header->seq,
-        .at = self->header->at,
-        .role =
-            message->role.data != NULL ? message->role : view_from_text(karma_rules.roles[0].word),
-        .source = self->header->source,
-        .trace_id = self->header->trace_id,
-    };
+    karma_event_t event = karma_intake_event(self, self->header->at, VIEW_NONE);
+    event.role =
+        message->role.data != NULL ? message->role : view_from_text(karma_rules.roles[0].word);
     karma_ledger_init(ret_ledger, event.role, event.at);
-    bus_err_t err = karma_user_save(self->txn, message->user_id, ret_ledger, scratch);
-    if (err != BUS_OK) {
-        return err;
-    }
-    return karma_event_put(self->txn, message->user_id, &event, scratch);
+    return karma_booking_create(self, message->user_id, ret_ledger, &event);
 }
 
 bus_err_t
@@ -54,7 +44,7 @@ karma_test_helpers_create(service_apply_t *self, const void *message_)
         return err;
     }
     karma_ledger_t ledger;
-    err = karma_user_load(self->txn, message->user_id, &ledger);
+    err = karma_intake_user(self, message->user_id, &ledger);
     if (err == BUS_NOT_FOUND) {
         err = create(self, message, &ledger);
     }
@@ -77,16 +67,14 @@ karma_test_helpers_delete(service_apply_t *self, const void *message_)
     if (err != BUS_OK) {
         return err;
     }
-    err = store_del(self->txn, KARMA_USERS, message->user_id);
-    if (err != BUS_OK && err != BUS_NOT_FOUND) {
-        return err;
-    }
+    karma_ledger_t ledger;
+    err = karma_intake_user(self, message->user_id, &ledger);
     bool deleted = err == BUS_OK;
     if (deleted) {
-        err = karma_event_clear(self->txn, message->user_id);
-        if (err != BUS_OK) {
-            return err;
-        }
+        err = karma_booking_remove(self, message->user_id, &ledger);
+    }
+    if (err != BUS_OK && err != BUS_NOT_FOUND) {
+        return err;
     }
     pack_map(self->answer, 2);
     pack_pair_bool(self->answer, "success", deleted);

@@ -1,12 +1,12 @@
 // user.c - a user's ledger to and from its record.
 #include "user.h"
-#include "proto/walk.h"
+#include "record.h"
 #include "runtime/id.h"
 #include "tables.h"
 #include <assert.h>
 #include <openssl/evp.h>
 
-enum { RECORD_VERSION = 1, RECORD_FIELDS = 9, HASH_BYTES = 32 };
+enum { RECORD_VERSION = 2, RECORD_FIELDS = 12, HASH_BYTES = 32 };
 
 void
 karma_user_encode(const karma_ledger_t *ledger, pack_t *out)
@@ -21,90 +21,58 @@ karma_user_encode(const karma_ledger_t *ledger, pack_t *out)
     pack_str(out, karma_ledger_word_view(&ledger->called));
     pack_array(out, KARMA_BALANCE_COUNT);
     for (size_t i = 0; i < KARMA_BALANCE_COUNT; i++) {
-        pack_real(out, ledger->balance[i]);
+        if (ledger->balance[i] == 0.0) {
+            pack_int(out, 0); // most are, and this is an eighth of a float
+        } else {
+            pack_real(out, ledger->balance[i]);
+        }
     }
     pack_array(out, (uint32_t) ledger->cheat_count);
     for (size_t i = 0; i < ledger->cheat_count; i++) {
         pack_uint(out, ledger->cheat[i]);
     }
-}
-
-// Reading a record: the first thing that does not fit makes `bad` true, and what is read from then
-// on is nothing.
-typedef struct {
-    walk_t walk;
-    bool bad;
-} reader_t;
-
-static uint64_t
-read_uint(reader_t *self)
-{
-    walk_item_t item;
-    if (walk_next(&self->walk, &item) != BUS_OK || item.type != WALK_INT || item.integer < 0) {
-        self->bad = true;
-        return 0;
-    }
-    return (uint64_t) item.integer;
-}
-
-static double
-read_real(reader_t *self)
-{
-    walk_item_t item;
-    if (walk_next(&self->walk, &item) != BUS_OK || item.type != WALK_FLOAT) {
-        self->bad = true;
-        return 0.0;
-    }
-    return item.real;
+    pack_uint(out, ledger->appeals);
+    pack_uint(out, ledger->atoned);
+    pack_uint(out, ledger->lives);
 }
 
 static karma_word_t
-read_word(reader_t *self)
+read_word(karma_record_t *reader)
 {
-    walk_item_t item;
-    if (walk_next(&self->walk, &item) != BUS_OK || item.type != WALK_STR || item.bytes.size == 0 ||
-        item.bytes.size > KARMA_WORD_MAX) {
-        self->bad = true;
-        return (karma_word_t){.size = 0};
+    bus_view_t text = karma_record_text(reader, 1, KARMA_WORD_MAX);
+    if (text.data == NULL) {
+        return (karma_word_t){.size = 0}; // the record is bad, and is not used
     }
-    return karma_ledger_word(item.bytes);
-}
-
-static uint32_t
-read_count(reader_t *self, uint32_t count_max)
-{
-    walk_item_t item;
-    if (walk_next(&self->walk, &item) != BUS_OK || item.type != WALK_ARRAY ||
-        item.count > count_max) {
-        self->bad = true;
-        return 0;
-    }
-    return item.count;
+    return karma_ledger_word(text);
 }
 
 bus_err_t
 karma_user_decode(bus_view_t record, karma_ledger_t *ret_ledger)
 {
-    reader_t reader = {.walk = walk_from(record)};
-    if (read_count(&reader, RECORD_FIELDS) != RECORD_FIELDS ||
-        read_uint(&reader) != RECORD_VERSION) {
+    karma_record_t reader = karma_record_begin(record);
+    if (karma_record_count(&reader, RECORD_FIELDS) != RECORD_FIELDS ||
+        karma_record_uint(&reader) != RECORD_VERSION) {
         return BUS_CORRUPT;
     }
-    *ret_ledger = (karma_ledger_t){.created_at = read_uint(&reader)};
-    ret_ledger->decayed_at = read_uint(&reader);
-    ret_ledger->actions = read_uint(&reader);
-    uint64_t ladder = read_uint(&reader);
+    *ret_ledger = (karma_ledger_t){.created_at = karma_record_uint(&reader)};
+    ret_ledger->decayed_at = karma_record_uint(&reader);
+    ret_ledger->actions = karma_record_uint(&reader);
+    uint64_t ladder = karma_record_uint(&reader);
     ret_ledger->role = read_word(&reader);
     ret_ledger->called = read_word(&reader);
-    uint32_t balances = read_count(&reader, KARMA_BALANCE_COUNT);
+    uint32_t balances = karma_record_count(&reader, KARMA_BALANCE_COUNT);
     for (uint32_t i = 0; i < balances; i++) {
-        ret_ledger->balance[i] = read_real(&reader);
+        ret_ledger->balance[i] = karma_record_number(&reader);
     }
-    ret_ledger->cheat_count = read_count(&reader, KARMA_CHEATS_MAX);
+    ret_ledger->cheat_count = karma_record_count(&reader, KARMA_CHEATS_MAX);
     for (size_t i = 0; i < ret_ledger->cheat_count; i++) {
-        ret_ledger->cheat[i] = read_uint(&reader);
+        ret_ledger->cheat[i] = karma_record_uint(&reader);
     }
-    if (reader.bad || ladder >= KARMA_ROLE_COUNT || reader.walk.at != reader.walk.end) {
+    ret_ledger->appeals = karma_record_uint(&reader);
+    ret_ledger->atoned = karma_record_uint(&reader);
+    ret_ledger->lives = karma_record_uint(&reader);
+    ret_ledger->last_event = karma_record_uint(&reader);
+    if (!karma_record_is_whole(&reader) || ladder >= KARMA_ROLE_COUNT) {
         return BUS_CORRUPT;
     }
     ret_ledger->ladder = (unsigned) ladder;
@@ -125,6 +93,7 @@ karma_user_save(store_txn_t *txn, bus_view_t user_id, const karma_ledger_t *ledg
 {
     pack_clear(scratch);
     karma_user_encode(ledger, scratch);
+    pack_uint(scratch, ledger->last_event);
     return store_put(txn, KARMA_USERS, user_id, pack_view(scratch));
 }
 

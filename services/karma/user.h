@@ -1,14 +1,15 @@
 // user.h - a user's ledger as a record of the store.
 //
-// The record is canonical: one state has one encoding, so its SHA-256 is the user's state_hash.
-// Owner: the service's thread.
+// The encoding is canonical: one state has one, so its SHA-256 is the user's state_hash. The record
+// is the encoding and, behind it, the seq of the user's last event. Owner: the service's thread.
 #pragma once
 #include "ledger.h"
 #include "proto/pack.h"
 #include "runtime/store.h"
 
-// Appends the record: [version, created_at, decayed_at, actions, ladder, role, called,
-// [balance…], [cheat…]], floats as float64.
+// Appends the encoding: [version, created_at, decayed_at, actions, ladder, role, called,
+// [balance…], [cheat…], appeals, atoned, lives], floats as float64, but a balance of 0 as the
+// integer.
 void karma_user_encode(const karma_ledger_t *ledger, pack_t *out);
 // BUS_CORRUPT where the bytes are no such record. Balances that the rules added since are 0.
 BUS_CHECK bus_err_t karma_user_decode(bus_view_t record, karma_ledger_t *ret_ledger);

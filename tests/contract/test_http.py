@@ -21,13 +21,21 @@ from support.system import System, eventually
 PORTS = ("karma", "bucket", "core", "workflow", "console")
 EVENT = {"requester_id": "bhiv_core", "event_data": {"event_type": "agent_result", "agent_id": "a1"}}
 LIFE = {"type": "life_event", "data": {"user_id": "http_user", "action": "completing_lessons", "role": "learner"}}
+ARTIFACT = {
+    "artifact_id": uuid.uuid4().hex, "content": {}, "metadata": {"product": "gurukul", "created_by": "bhiv_core"}}
+PACKET = {
+    "user_id": "http_user", "session_id": "s1", "system_type": "gurukul", "role": "student",
+    "timestamp": "2026-01-19T10:00:05Z", "cognitive_state": "DEEP_FOCUS", "active_seconds": 5.0, "idle_seconds": 0.0,
+    "away_seconds": 0.0, "focus_score": 90, "raw_signals": {"keystroke_count": 3},
+}
+VERBS = ("artifact_put", "artifact_patch", "artifact_delete")
 HEX = re.compile(r"[0-9a-f]{32}")
 
 # What exercises each operation: method, path, JSON body, status without any credential.
 EVERYWHERE = {
     "health": ("GET", "/health", None, 200),
     "healthz": ("GET", "/healthz", None, 200),
-    "readyz": ("GET", "/readyz", None, {"core": 503, "workflow": 503}),
+    "readyz": ("GET", "/readyz", None, 200),
     "metrics": ("GET", "/metrics", None, 200),
     "openapi": ("GET", "/openapi.json", None, 200),
     "status": ("GET", "/status", None, 200),
@@ -38,6 +46,21 @@ OPERATIONS = {
         **EVERYWHERE,
         **INDEX,
         "karma_event": ("POST", "/v1/event/", LIFE, 200),
+        "karma_log_action": ("POST", "/v1/log-action/", LIFE["data"], 200),
+        "karma_appeal": ("POST", "/v1/appeal/", {"user_id": "http_user", "action": "theft"}, 200),
+        "karma_appeal_status": ("GET", "/v1/appeal/status/http_user", None, 200),
+        "karma_atonement": ("POST", "/v1/atonement/submit", {
+            "user_id": "http_user", "plan_id": "none", "atonement_type": "Jap", "amount": 1}, 400),
+        "karma_atonement_plans": ("GET", "/v1/atonement/plans/http_user", None, 200),
+        "karma_death_event": ("POST", "/v1/death/event", {"user_id": "http_user"}, 200),
+        "karma_stats_user": ("GET", "/v1/stats/user/http_user", None, 200),
+        "karma_stats_system": ("GET", "/v1/stats/system", None, 200),
+        "karma_balance": ("GET", "/view-balance/http_user", None, 200),
+        "karma_redeem": ("POST", "/redeem/", {
+            "user_id": "http_user", "token_type": "SevaPoints", "amount": 1000000}, 400),
+        "karma_agent": ("GET", "/api/v1/karma/agent/nobody", None, 404),
+        "karma_trends": ("GET", "/api/v1/analytics/karma_trends?weeks=4", None, 200),
+        "karma_metrics_live": ("GET", "/api/v1/analytics/metrics/live", None, 200),
         "karma_profile": ("GET", "/api/v1/karma/http_user", None, 200),
         "karma_replay": ("GET", "/api/v1/karma/http_user/replay", None, 200),
         "karma_policy": ("GET", "/policy/", None, 200),
@@ -57,6 +80,31 @@ OPERATIONS = {
         "read_context": ("GET", "/core/read-context?agent_id=a1&requester_id=bhiv_core", None, 200),
         "karma_forwarding": ("PUT", "/core/karma-forwarding", {"enabled": True}, 401),
         "bucket_queue": ("GET", "/bucket/queue/1", None, 200),
+        "artifact_write": ("POST", "/bucket/artifact/write", ARTIFACT, 200),
+        "artifact_read": ("GET", "/bucket/artifact/read?artifact_id=none&product=gurukul", None, 404),
+        "metadata_query": ("POST", "/bucket/artifact/query", {"product": "gurukul"}, 200),
+        "audit_append": ("POST", "/bucket/audit/append", {
+            "event_type": "read", "product": "gurukul", "details": {}}, 200),
+        "bucket_request": ("POST", "/bucket/request", {"channel": "metadata_query", "product": "gurukul"}, 200),
+        "artifact_put": ("PUT", "/bucket/artifact/http", None, 403),
+        "artifact_patch": ("PATCH", "/bucket/artifact/http", {"content": {}}, 403),
+        "artifact_delete": ("DELETE", "/bucket/artifact/http", None, 403),
+        "legal_hold": ("POST", "/bucket/legal-hold", {}, 401),
+        "deletion_approve": ("POST", "/bucket/deletion/approve", {}, 401),
+        "retention_resume": ("POST", "/bucket/retention/resume", {}, 401),
+        "quota": ("GET", "/bucket/quota?product=gurukul", None, 200),
+        "audit_log": ("GET", "/bucket/audit/log", None, 200),
+        "audit_entry": ("GET", "/bucket/audit/entry/audit_0", None, 404),
+        "audit_checkpoint": ("GET", "/bucket/audit/checkpoint", None, 200),
+        "audit_inclusion": ("GET", "/bucket/audit/proof/inclusion?audit_id=audit_0", None, 404),
+        "audit_consistency": ("GET", "/bucket/audit/proof/consistency?from=0", None, 200),
+        "audit_receipt": ("GET", "/bucket/audit/receipt/audit_0", None, 404),
+        "prana_ingest": ("POST", "/bucket/prana/ingest", PACKET, 200),
+        "prana_packets": ("GET", "/bucket/prana/packets", None, 200),
+        "prana_stats": ("GET", "/bucket/prana/stats", None, 200),
+        "prana_user": ("GET", "/bucket/prana/user/http_user", None, 200),
+        "violations": ("GET", "/governance/violations", None, 200),
+        "threats": ("GET", "/governance/threats", None, 200),
         "contract": ("GET", "/bucket/contract", None, 200),
         "sla": ("GET", "/bucket/sla", None, 200),
     },
@@ -66,6 +114,7 @@ OPERATIONS = {
         **EVERYWHERE,
         "console": ("GET", "/", None, 200),
         "console_script": ("GET", "/console.js", None, 200),
+        "prana_script": ("GET", "/prana.js", None, 200),
         "console_style": ("GET", "/console.css", None, 200),
         "events_stream": ("GET", "/events/stream", None, 200),
         "bus_publish": ("POST", "/bus/publish", {"topic": "agent.note", "data": {}}, 200),
@@ -131,7 +180,7 @@ def test_a_trailing_slash_never_matters(shared_system, port, name):
 @pytest.mark.parametrize("port,name", CASES)
 def test_a_wrong_method_is_405_with_allow_and_an_unknown_path_404(shared_system, port, name):
     method, path, _, _ = OPERATIONS[port][name]
-    wrong = call(shared_system, port, "PATCH", path)
+    wrong = call(shared_system, port, "POST" if name in VERBS else "PATCH", path)
     assert wrong.status_code == 405 and wrong.json()["error_code"] == "METHOD_NOT_ALLOWED"
     assert method in wrong.headers["Allow"].split(", ")
     missing = call(shared_system, port, method, "/nothing" + path)
@@ -346,7 +395,8 @@ def test_only_core_may_read_a_context(shared_system):
     missing = call(shared_system, "bucket", "GET", "/core/read-context?agent_id=a1")
     assert missing.status_code == 422
     unknown = call(shared_system, "bucket", "GET", "/core/read-context?agent_id=none&requester_id=bhiv_core")
-    assert unknown.json() == {"success": True, "context": None}
+    assert unknown.json().items() >= {"success": True, "context": None}.items()
+    assert unknown.json()["decision"] == "allowed" and unknown.json()["audit_id"]
 
 
 def test_workflow_executor_writes_and_reads_nothing(shared_system):
@@ -426,7 +476,7 @@ def test_a_life_event_moves_karma_and_says_where_it_went(shared_system):
     ({"type": 1, "data": {}}, 422, "type: must be a string"),
     ({**LIFE, "timestamp": "yesterday"}, 422, "timestamp: is no RFC 3339 time"),
     ({"type": "life_event", "data": {**LIFE["data"], "context": 5}}, 422, "context: must be a map or a string"),
-    ({"type": "appeal", "data": {}}, 503, "not offered by this version"),
+    ({"type": "appeal", "data": {}}, 400, "appeal requires user_id and action in data"),
 ])
 def test_karma_refuses_with_the_originals_words(shared_system, body, status, message):
     answer = call(shared_system, "karma", "POST", "/v1/event/", body)
@@ -460,7 +510,7 @@ def test_the_toggle_is_the_owners(shared_system):
     assert wrong.status_code == 403 and "audit_id" in wrong.json()
     for enabled in (False, True):
         answer = toggle(enabled, shared_system.owner_token)
-        assert answer.status_code == 200 and answer.json() == {"enabled": enabled}
+        assert answer.status_code == 200 and answer.json()["enabled"] is enabled
         stats = call(shared_system, "bucket", "GET", "/core/stats").json()
         assert stats["karma_forwarding"]["enabled"] is enabled
 
@@ -478,8 +528,7 @@ def test_health_has_its_own_block_on_every_port(shared_system):
     for port in PORTS:
         assert {"status", "service", "version", "uptime_seconds", "broker"} <= set(health[port])
         assert health[port]["broker"]["connected"] is True
-    assert health["bucket"]["status"] == health["karma"]["status"] == health["console"]["status"] == "healthy"
-    assert health["core"]["status"] == "unhealthy"  # honest: it is not there
+    assert {row["status"] for row in health.values()} == {"healthy"}
     assert {"core_integration", "prana_telemetry", "governance", "storage"} <= set(health["bucket"])
     assert set(health["bucket"]["core_integration"]) == {"status", "events_received", "agents_tracked"}
     assert call(shared_system, "workflow", "GET", "/healthz").json() == {
@@ -490,13 +539,12 @@ def test_status_names_five_services_and_their_links(shared_system):
     status = call(shared_system, "core", "GET", "/status").json()
     assert set(status["services"]) == {"core", "bucket", "karma", "workflow", "grace"}
     links = {(row["from"], row["to"]): row["status"] for row in status["links"]}
-    assert links.pop(("bucket", "karma")) == "active" and set(links.values()) == {"not_in_this_version"}
+    later = {link for link in links if "grace" in link}  # honest: it is not there
+    assert {links[link] for link in later} == {"not_in_this_version"}
+    assert {links[link] for link in set(links) - later} == {"active"} and ("workflow", "karma") in links
     assert status["status"] == "healthy"
     states = {name: row["state"] for name, row in status["services"].items()}
-    assert states.pop("bucket") == states.pop("karma") == "up" and set(states.values()) == {"not_in_this_version"}
-    for port in ("core", "workflow"):
-        unready = call(shared_system, port, "GET", "/readyz")
-        assert unready.status_code == 503 and unready.json()["message"] == "this service is not part of this version"
+    assert states.pop("grace") == "not_in_this_version" and set(states.values()) == {"up"}
 
 
 def test_metrics_are_prometheus_text_by_route(shared_system):
@@ -593,6 +641,8 @@ TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool,
     *((port, "health") for port in PORTS), ("bucket", "write_event"), ("bucket", "workflow_write_event"),
     ("bucket", "events"), ("console", "status"), ("console", "bus_publish"), ("console", "bus_events"),
     ("bucket", "karma_forwarding"), ("karma", "error"),
+    *(("karma", name) for name in OPERATIONS["karma"] if name.startswith(("karma_", "test_"))
+      and OPERATIONS["karma"][name][3] == 200 and name != "karma_queue"),
 ])
 def test_the_document_says_what_is_answered(shared_system, port, name):
     document = call(shared_system, port, "GET", "/openapi.json").json()

@@ -15,7 +15,7 @@ from support.load import Writer
 from support.system import eventually, free_port_base
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PARTS = ("broker", "bucket", "karma", "bridge")
+PARTS = ("broker", "bucket", "karma", "workflow", "core", "bridge")
 
 
 class Compose:

@@ -58,8 +58,13 @@ def test_a_start_a_year_ahead_raises_an_alarm_and_forgets_nothing(bhiv, tmp_path
         broker.start()
         peer.wait_welcome()
         assert "clock_jumped" in broker.log_path.read_text()
+        # Those who read the journal are told in it, before anything else is said.
+        topic, header, fact = next(peer.fetch_all(start=21))
+        assert (topic, header["seq"], header["source"]) == ("governance.clock.ahead", 21, "$bus")
+        assert fact["ahead_seconds"] == (fact["now"] - fact["last"]) // 1_000_000
+        assert abs(fact["ahead_seconds"] - YEAR / 1e6) < 60
         other = ack_of(peer, TOPIC, body(0), source="another")
-        assert other["seq"] == 21 and other["at"] > time.time() * 1e6 + YEAR / 2
+        assert other["seq"] == 22 and other["at"] > time.time() * 1e6 + YEAR / 2
         # What was sent before and not acknowledged is sent again: it is known.
         peer.pseq = 19
         assert peer.publish(TOPIC, body(20))["duplicate"] is True
@@ -67,7 +72,7 @@ def test_a_start_a_year_ahead_raises_an_alarm_and_forgets_nothing(bhiv, tmp_path
         first = stats_of(peer)["uptime_ms"]
         eventually(lambda: stats_of(peer)["uptime_ms"] > first + 2500, 10, 0.2, "two sweeps")
         assert stats_of(peer)["first"] == 1
-        assert [event["n"] for _, _, event in peer.fetch_all(start=0)][:20] == list(range(1, 21))
+        assert [event["n"] for _, _, event in list(peer.fetch_all(start=0))[:20]] == list(range(1, 21))
 
 
 def test_a_system_under_a_jumping_clock_loses_and_doubles_nothing(bhiv, tmp_path, faults):

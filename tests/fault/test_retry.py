@@ -10,6 +10,7 @@ import pytest
 import zmq
 from support.broker import Broker, ack_of, error_of, say
 from support.load import Publisher
+from support.owner import sign
 from support.peer import Peer, unpack
 from support.system import System, eventually
 
@@ -201,8 +202,10 @@ def test_a_command_whose_reply_was_lost_is_applied_once_and_answered_again(syste
                                                  unpack(frames[1]).get("source") == "bhiv_bucket")) as proxy, \
             Peer(proxy.ingress, proxy.egress) as peer, Peer(system.ingress, system.egress) as direct:
         before = health(direct, "bucket")
-        header, answer, tries = until_answered(peer, "bucket.forwarding.set", {"enabled": True}, "set-1")
-        assert header["status"] == "success" and answer == {"enabled": True}, answer
+        topic = "bucket.forwarding.set"
+        body = sign(system.owner_token, topic, {"enabled": True})
+        header, answer, tries = until_answered(peer, topic, body, "set-1")
+        assert header["status"] == "success" and answer["enabled"] is True, answer
         assert tries == 3
         after = health(direct, "bucket")
         assert after["applied"] == before["applied"] + 1

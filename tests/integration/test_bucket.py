@@ -6,6 +6,7 @@ from collections import deque
 
 import pytest
 from support.checker import settled
+from support.owner import sign
 from support.peer import Peer
 from support.system import eventually
 
@@ -136,7 +137,8 @@ def test_a_context_tells_the_last_types_once_each(peer):
     assert answer["context"]["event_count"] == 3
     assert sorted(answer["context"]["recent_event_types"]) == ["one", "two"]
     _, _, answer = command(peer, "bucket.context.read", {**body, "agent_id": "never_seen"})
-    assert answer == {"success": True, "context": None}
+    assert answer["success"] is True and answer["context"] is None
+    assert answer["decision"] == "allowed" and answer["audit_id"].startswith("audit_")
 
 
 def test_a_wrong_requester_is_refused_and_kept(peer):
@@ -180,13 +182,33 @@ def test_each_event_becomes_one_life_event(peer, kind, more, action):
     assert (life["user_id"], life["action"], life["source"]) == ("u1", action, "bhiv_bucket")
 
 
+def toggle(system, peer, enabled):
+    """As the owner, who alone may."""
+    topic = "bucket.forwarding.set"
+    _, header, answer = command(peer, topic, sign(system.owner_token, topic, {"enabled": enabled}))
+    assert header["status"] == "success" and answer["enabled"] is enabled, answer
+
+
+def test_nobody_but_the_owner_sets_the_toggle(shared_system, peer):
+    _, header, answer = command(peer, "bucket.forwarding.set", {"enabled": False})
+    assert header["status"] == "error" and answer["error_code"] == "UNAUTHORIZED_ACCESS"
+    forged = sign("not the token", "bucket.forwarding.set", {"enabled": False})
+    _, header, answer = command(peer, "bucket.forwarding.set", forged)
+    assert header["status"] == "error" and answer["error_code"] == "UNAUTHORIZED_ACCESS"
+    good = sign(shared_system.owner_token, "bucket.forwarding.set", {"enabled": True})
+    _, header, answer = command(peer, "bucket.forwarding.set", good)
+    assert header["status"] == "success", answer
+    _, header, answer = command(peer, "bucket.forwarding.set", good)
+    assert header["status"] == "error", "the same command again is an old one"
+    assert ask(peer, "stats")["karma_forwarding"]["enabled"] is True
+
+
 def test_what_is_told_directly_or_while_off_is_never_told_later(shared_system, peer):
     body = {"requester_id": "bhiv_core", "user_id": "toggled", "event_type": "note"}
     first = peer.publish("core.event.note", {**body, "karma": "direct"})["seq"]
-    _, header, answer = command(peer, "bucket.forwarding.set", {"enabled": False})
-    assert header["status"] == "success" and answer == {"enabled": False}
+    toggle(shared_system, peer, False)
     peer.publish("core.event.note", body)
-    command(peer, "bucket.forwarding.set", {"enabled": True})
+    toggle(shared_system, peer, True)
     last = peer.publish("core.event.note", body)["seq"]
     settled(shared_system)
     causes = [header["cause"][0] for _, header, life in peer.fetch_all(["karma.life_event"], first)

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 from support.system import Program, System, eventually, free_port_base
 
-PARTS = ["bridge", "broker", "bucket", "karma"]
+PARTS = ["bridge", "broker", "bucket", "core", "karma", "workflow"]
 
 
 def up(bhiv, folder, *args, env=None, timeout=30):
@@ -89,7 +89,7 @@ def test_no_hints_go_into_a_log_file(bhiv, tmp_path):
 @pytest.mark.parametrize("args, names", [
     ((), PARTS),
     (("--only", "broker,bucket"), ["broker", "bucket"]),
-    (("--without", "karma"), ["bridge", "broker", "bucket"]),
+    (("--without", "karma"), ["bridge", "broker", "bucket", "core", "workflow"]),
     (("--only", "broker,karma", "--without", "karma"), ["broker"]),
 ])
 def test_only_and_without_choose_the_parts(bhiv, tmp_path, args, names):
@@ -251,7 +251,7 @@ def test_beyond_loopback_is_served_where_that_is_asked_for(bhiv, tmp_path):
 
 @pytest.mark.parametrize("args", [
     ("--only", "nobody"),
-    ("--without", "broker,bucket,karma,bridge"),
+    ("--without", "broker,bucket,karma,workflow,core,bridge"),
     ("--port-base", "65500"),
     ("--no-such-flag",),
     ("word",),

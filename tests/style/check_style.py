@@ -18,8 +18,10 @@ LAYERS = {  # folder -> folders whose headers it may include
     "broker": {"proto", "runtime", "broker"},
     "services/bucket": {"proto", "runtime", "bucket"},
     "services/karma": {"proto", "runtime", "karma"},
+    "services/core": {"proto", "runtime", "core"},
+    "services/workflow": {"proto", "runtime", "workflow"},
     "bridge-http": {"proto", "runtime", "bridge-http"},
-    "cli": {"proto", "runtime", "broker", "bucket", "karma", "bridge-http", "cli"},
+    "cli": {"proto", "runtime", "broker", "bucket", "karma", "core", "workflow", "bridge-http", "cli"},
 }
 SHARED = {"proto", "runtime", "broker"}  # here a symbol may begin with its file's stem alone
 LINES_MAX = 600

@@ -100,6 +100,8 @@ class Publisher(threading.Thread):
             if header.get("re") == "welcome":
                 self._resend(0)
                 welcome, waiting, moved = True, 0, time.monotonic()
+            elif header.get("source") != "$bus":
+                continue  # what a command's owner made of it: not the broker's word
             elif header["status"] == "success":
                 pseq = self.by_id.get(header["re"])
                 if pseq in self.flight:

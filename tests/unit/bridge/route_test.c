@@ -44,6 +44,17 @@ Test(route, the_versioned_alias_is_buckets_alone)
     cr_assert_null(find(BRIDGE_CONSOLE, "GET", "/v1/bucket/contract").route);
 }
 
+Test(route, karmas_analytics_are_found_under_the_originals_doubled_prefix_too)
+{
+    const char *doubled = "/api/v1/api/v1/analytics/metrics/live";
+    cr_assert_str_eq(find(BRIDGE_KARMA, "GET", doubled).route->operation, "karma_metrics_live");
+    cr_assert_str_eq(
+        find(BRIDGE_KARMA, "GET", "/api/v1/api/v1/analytics/karma_trends").route->operation,
+        "karma_trends");
+    cr_assert_null(find(BRIDGE_KARMA, "GET", "/api/v1/api/v1/karma/u").route);
+    cr_assert_null(find(BRIDGE_BUCKET, "GET", doubled).route);
+}
+
 Test(route, operations_are_unique_and_rows_are_whole)
 {
     for (size_t i = 0; i < bridge_route_count; i++) {
@@ -51,7 +62,7 @@ Test(route, operations_are_unique_and_rows_are_whole)
         cr_assert(row->ports != 0 && row->handler != NULL && row->summary[0] != '\0');
         cr_assert(row->path[0] == '/' &&
                   (row->path[1] == '\0' || row->path[strlen(row->path) - 1] != '/'));
-        cr_assert(row->method == BRIDGE_GET || row->method == BRIDGE_DELETE || row->body != NULL);
+        cr_assert(row->method != BRIDGE_POST || row->body != NULL);
         cr_assert(strchr(row->path, '{') == NULL || row->query != NULL);
         for (size_t other = 0; other < i; other++) {
             cr_assert_str_neq(bridge_routes[other].operation, row->operation);
@@ -81,4 +92,38 @@ Test(route, a_document_names_every_row_of_its_port)
         }
         free(document);
     }
+}
+
+Test(route, a_path_that_is_a_row_is_no_parameter_of_another)
+{
+    bridge_route_match_t match =
+        bridge_route_find(BRIDGE_BUCKET, "PUT", VIEW_LITERAL("/bucket/artifact/read"));
+    cr_assert(match.route == NULL && match.methods == 1U << BRIDGE_GET);
+    match = bridge_route_find(BRIDGE_BUCKET, "PATCH", VIEW_LITERAL("/v1/bucket/artifact/reader"));
+    cr_assert_not_null(match.route);
+    cr_assert_str_eq(match.route->operation, "artifact_patch");
+    cr_assert_eq(match.params.count, 1);
+}
+
+Test(route, what_is_guarded_is_guarded_below_its_topic_too)
+{
+    static const char *const topics[] = {"bucket.legal_hold",
+                                         "bucket.deletion.approve.x",
+                                         "bucket.retention.resume",
+                                         "bucket.forwarding.set.now"};
+    for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
+        const bridge_route_t *row = bridge_route_guarding(view_from_text(topics[i]));
+        cr_assert(row != NULL && row->access == BRIDGE_OWNER, "%s", topics[i]);
+    }
+    cr_assert_null(bridge_route_guarding(VIEW_LITERAL("bucket.legal_holds")));
+    cr_assert_null(bridge_route_guarding(VIEW_LITERAL("bucket.refused")));
+}
+
+Test(route, what_is_on_its_way_out_says_since_when_and_until)
+{
+    char deprecation[BRIDGE_ROUTE_DATE_SIZE];
+    char sunset[BRIDGE_ROUTE_DATE_SIZE];
+    bridge_route_notice(1688169599, deprecation, sunset); // RFC 9745's own example
+    cr_assert_str_eq(deprecation, "@1688169599");
+    cr_assert_str_eq(sunset, "Thu, 28 Sep 2023 23:59:59 GMT"); // 90 days later
 }

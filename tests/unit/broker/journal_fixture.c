@@ -92,6 +92,7 @@ fixture_add(fixture_t *self, const fixture_record_t *record)
         .id = VIEW_LITERAL("an-id"),
         .source = view_from_text(record->source == NULL ? "tester" : record->source),
         .pstream = view_from_text(record->pstream),
+        .trace_id = view_from_text(record->trace_id),
         .pseq = record->pseq,
         .cause_seq = record->cause_seq,
         .cause_n = record->cause_n,
@@ -130,7 +131,9 @@ fixture_add_group(fixture_t *self, uint32_t count, uint64_t pseq, const char *ps
     };
     batch_add(self->batch, &entry);
     for (uint32_t i = 0; i < count; i++) {
-        fixture_add(self, &(fixture_record_t){.topic = "core.event.grouped", .grouped = true});
+        fixture_add(self,
+                    &(fixture_record_t){
+                        .topic = "core.event.grouped", .trace_id = "of-a-group", .grouped = true});
     }
 }
 

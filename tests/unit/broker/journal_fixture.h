@@ -24,6 +24,7 @@ typedef struct {
     const char *topic;
     const char *source; // NULL: "tester"
     const char *pstream;
+    const char *trace_id;
     uint64_t pseq;
     uint64_t cause_seq;
     uint64_t cause_n;

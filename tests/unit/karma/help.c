@@ -9,6 +9,11 @@
 
 struct service {
     help_t *help;
+    loop_t *loop; // NULL until somebody wants it
+};
+
+struct service_question {
+    help_t *help;
 };
 
 const char *
@@ -31,13 +36,15 @@ open_store(help_t *self)
     };
     cr_assert_eq(store_open(&options, &self->store), BUS_OK);
     store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
-    cr_assert_eq(karma_definition.open(txn, &self->state), BUS_OK);
-    store_rollback(&txn);
+    cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
+    cr_assert_eq(
+        karma_definition.open(&(service_options_t){.dir = self->folder}, txn, &self->state),
+        BUS_OK);
+    cr_assert_eq(store_commit(&txn), BUS_OK);
 }
 
-static void
-close_store(help_t *self)
+void
+help_close(help_t *self)
 {
     karma_definition.close(&self->state);
     store_destroy(&self->store);
@@ -69,7 +76,7 @@ void
 help_destroy(help_t **self_p)
 {
     help_t *self = *self_p;
-    close_store(self);
+    help_close(self);
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", self->folder);
     cr_assert_eq(system(command), 0);
@@ -77,6 +84,7 @@ help_destroy(help_t **self_p)
     text_destroy(&self->refusal);
     text_destroy(&self->details);
     text_destroy(&self->told);
+    loop_destroy(&self->service->loop);
     free(self->service);
     free(self->folder);
     free(self);
@@ -86,7 +94,7 @@ help_destroy(help_t **self_p)
 void
 help_reopen(help_t *self)
 {
-    close_store(self);
+    help_close(self);
     open_store(self);
 }
 
@@ -124,6 +132,46 @@ service_tell(service_apply_t *self, const char *topic, bus_view_t body)
     text_add_format(told, "%s ", topic);
     transcode_to_json(body, 0, told);
     text_add(told, view_from_text("\n"));
+}
+
+loop_t *
+service_loop(service_t *self)
+{
+    if (self->loop == NULL) {
+        self->loop = loop_new();
+    }
+    return self->loop;
+}
+
+bus_err_t
+service_begin_read(service_t *self, store_txn_t **ret_txn)
+{
+    return store_begin(self->help->store, STORE_READ, ret_txn);
+}
+
+service_question_t *
+service_query_defer(service_query_t *self)
+{
+    service_question_t *question = calloc(1, sizeof *question);
+    cr_assert_not_null(question);
+    question->help = self->service->help;
+    question->help->late++;
+    return question;
+}
+
+void
+service_question_answer(service_question_t **self_p, bus_err_t err, bus_view_t body)
+{
+    help_t *help = (*self_p)->help;
+    text_clear(help->answer);
+    transcode_to_json(body, 0, help->answer);
+    help->late_err = err;
+    help->late--;
+    if (help->late == 0) {
+        loop_stop(help->service->loop);
+    }
+    free(*self_p);
+    *self_p = NULL;
 }
 
 static const service_apply_row_t *
@@ -202,7 +250,7 @@ help_act(help_t *self, const char *user_id, const char *action)
 }
 
 bus_err_t
-help_ask(help_t *self, const char *operation, const char *json)
+help_begin(help_t *self, const char *operation, const char *json)
 {
     const service_query_row_t *row = NULL;
     for (size_t i = 0; i < karma_definition.query_count; i++) {
@@ -230,11 +278,45 @@ help_ask(help_t *self, const char *operation, const char *json)
         .body = pack_view(body),
         .answer = packed,
     };
+    unsigned late = self->late;
     bus_err_t err = row->query(&query, message);
     store_rollback(&txn);
     free(message);
+    if (self->late > late) {
+        cr_assert(err == BUS_OK && pack_view(packed).size == 0, "deferred and answered");
+        return BUS_BUSY;
+    }
     answer(self, err, packed);
     return err;
+}
+
+bus_err_t
+help_finish(help_t *self)
+{
+    while (self->late > 0) {
+        loop_run(self->service->loop);
+    }
+    return self->late_err;
+}
+
+bus_err_t
+help_ask(help_t *self, const char *operation, const char *json)
+{
+    unsigned late = self->late;
+    bus_err_t err = help_begin(self, operation, json);
+    return self->late > late ? help_finish(self) : err;
+}
+
+const char *
+help_at(help_t *self, const char *path)
+{
+    BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
+    cr_assert_eq(transcode_from_json(text_view(self->answer), packed, NULL, 0), BUS_OK);
+    bus_view_t value;
+    cr_assert_eq(walk_find_path(pack_view(packed), path, &value), BUS_OK, "no %s", path);
+    text_clear(self->details);
+    transcode_to_json(value, 0, self->details);
+    return help_text(self->details);
 }
 
 const char *
@@ -243,11 +325,5 @@ help_value(help_t *self, const char *operation, const char *user_id, const char 
     char json[300];
     snprintf(json, sizeof json, "{\"user_id\":\"%s\"}", user_id);
     cr_assert_eq(help_ask(self, operation, json), BUS_OK, "%s %s", operation, json);
-    BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    cr_assert_eq(transcode_from_json(text_view(self->answer), packed, NULL, 0), BUS_OK);
-    bus_view_t value;
-    cr_assert_eq(walk_find_path(pack_view(packed), path, &value), BUS_OK, "no %s", path);
-    text_clear(self->details);
-    transcode_to_json(value, 0, self->details);
-    return help_text(self->details);
+    return help_at(self, path);
 }

@@ -16,31 +16,43 @@ enum { WAIT_MS = 30000, TEXT_SIZE = 4096 };
 
 // --- The service ---------------------------------------------------------------------------------
 
-// Counts what it applied by name: its whole state.
-enum { COUNTS };
+// Counts what it applied by name: its whole state. And, beside it, how often it was opened, and the
+// questions that it was asked.
+enum { COUNTS, MARKS };
 static const store_table_t tables[] = {
     [COUNTS] = {"counts", STORE_KEYS_BYTES, true, "what was applied, by name"},
+    [MARKS] = {"marks", STORE_KEYS_BYTES, false, "what open and save wrote, by name"},
 };
 
 typedef struct {
     unsigned fullness; // so many batches fail as if the store were full
     unsigned undone;
+    uint64_t asked; // questions, before this start too
 } state_t;
+
+// 0 where there is none.
+static inline uint64_t
+get_count(store_txn_t *txn, unsigned table, const char *name)
+{
+    bus_view_t value;
+    uint64_t count = 0;
+    if (store_get(txn, table, view_from_text(name), &value) == BUS_OK) {
+        memcpy(&count, value.data, sizeof(count));
+    }
+    return count;
+}
+
+static inline bus_err_t
+put_count(store_txn_t *txn, unsigned table, const char *name, uint64_t count)
+{
+    return store_put(txn, table, view_from_text(name), view_from(&count, sizeof(count)));
+}
 
 static inline bus_err_t
 count_up(store_txn_t *txn, const char *name, uint64_t *ret_count)
 {
-    bus_view_t value;
-    uint64_t count = 0;
-    bus_err_t err = store_get(txn, COUNTS, view_from_text(name), &value);
-    if (err == BUS_OK) {
-        memcpy(&count, value.data, sizeof(count));
-    } else if (err != BUS_NOT_FOUND) {
-        return err;
-    }
-    count++;
-    *ret_count = count;
-    return store_put(txn, COUNTS, view_from_text(name), view_from(&count, sizeof(count)));
+    *ret_count = get_count(txn, COUNTS, name) + 1;
+    return put_count(txn, COUNTS, name, *ret_count);
 }
 
 // An event: one consequence, two for each third.
@@ -96,25 +108,28 @@ apply_config(service_apply_t *self, const void *message BUS_UNUSED)
 static const service_apply_row_t applies[] = {
     {"core.event.", &SCHEMA_core_event, true, apply_event, "counts", .event = true},
     {"bucket.", NULL, true, apply_command, "counts and answers", .event = false},
-    {"bucket.forwarding.set", &SCHEMA_forwarding_set, true, apply_command, "is checked", false},
+    {"bucket.read", NULL, true, apply_command, "counts and answers", .read = true},
+    {"bucket.forwarding.set",
+     &SCHEMA_forwarding_set,
+     true,
+     apply_command,
+     "checked",
+     .event = false},
     {"bucket.config", NULL, false, apply_config, "counts", .event = false},
 };
 
 static inline bus_err_t
 query_counts(service_query_t *self, const void *message BUS_UNUSED)
 {
-    static const char *const names[] = {"events", "commands", "configs"};
-    pack_map(self->answer, 4);
-    for (size_t i = 0; i < 3; i++) {
-        bus_view_t value;
-        uint64_t count = 0;
-        bus_err_t err = store_get(self->txn, COUNTS, view_from_text(names[i]), &value);
-        if (err == BUS_OK) {
-            memcpy(&count, value.data, sizeof(count));
-        }
-        pack_pair_uint(self->answer, names[i], count);
+    static const char *const names[] = {"events", "commands", "configs", "refusals"};
+    state_t *state = self->state;
+    pack_map(self->answer, 7);
+    for (size_t i = 0; i < 4; i++) {
+        pack_pair_uint(self->answer, names[i], get_count(self->txn, COUNTS, names[i]));
     }
-    pack_pair_uint(self->answer, "undone", ((state_t *) self->state)->undone);
+    pack_pair_uint(self->answer, "opened", get_count(self->txn, MARKS, "opened"));
+    pack_pair_uint(self->answer, "asked", ++state->asked);
+    pack_pair_uint(self->answer, "undone", state->undone);
     return BUS_OK;
 }
 
@@ -131,12 +146,13 @@ static const service_query_row_t queries[] = {
 };
 
 static inline bus_err_t
-open_state(store_txn_t *txn BUS_UNUSED, void **ret_state)
+open_state(const service_options_t *options BUS_UNUSED, store_txn_t *txn, void **ret_state)
 {
     state_t *state = calloc(1, sizeof(*state));
     state->fullness = 1;
+    state->asked = get_count(txn, MARKS, "asked");
     *ret_state = state;
-    return BUS_OK;
+    return put_count(txn, MARKS, "opened", get_count(txn, MARKS, "opened") + 1);
 }
 
 static inline void
@@ -153,14 +169,14 @@ undone(void *state, store_txn_t *txn BUS_UNUSED)
 }
 
 static inline void
-config_one(pack_t *out)
+config_one(const service_options_t *options BUS_UNUSED, pack_t *out)
 {
     pack_map(out, 1);
     pack_pair_uint(out, "limit", 1);
 }
 
 static inline void
-config_two(pack_t *out)
+config_two(const service_options_t *options BUS_UNUSED, pack_t *out)
 {
     pack_map(out, 1);
     pack_pair_uint(out, "limit", 2);
@@ -178,7 +194,7 @@ static const service_definition_t definition = {
     .source = "bhiv_bucket",
     .rules_version = 3,
     .tables = tables,
-    .table_count = 1,
+    .table_count = 2,
     .applies = applies,
     .apply_count = sizeof(applies) / sizeof(applies[0]),
     .queries = queries,
@@ -208,6 +224,7 @@ typedef struct {
     unsigned next_id;
     size_t target;
     unsigned answers; // of commands said and not awaited one by one
+    bool rebuild;     // what is started only rebuilds
 } fixture_t;
 
 static inline void
@@ -217,7 +234,8 @@ start(fixture_t *self)
     while (read(self->spawner.out, old, sizeof(old)) > 0) {
     }
     self->printed_size = 0;
-    spawner_start_t order = {.definition = self->definition, .store_bytes = 64 << 20};
+    spawner_start_t order = {
+        .definition = self->definition, .store_bytes = 64 << 20, .rebuild = self->rebuild};
     snprintf(order.dir, sizeof(order.dir), "%s", self->folder.path);
     snprintf(order.ingress, sizeof(order.ingress), "%s", fake_broker_ingress(self->broker));
     snprintf(order.egress, sizeof(order.egress), "%s", fake_broker_egress(self->broker));
@@ -323,6 +341,7 @@ typedef struct {
     const char *op;   // of the body {op}; NULL: {}
     const char *id;   // NULL: made
     const char *idem; // NULL: none
+    const char *trace;
     unsigned timeout_ms;
 } ask_t;
 
@@ -340,6 +359,7 @@ ask(fixture_t *self, const ask_t *what)
                                 .body = pack_view(body),
                                 .id = what->id,
                                 .idem = view_from_text(what->idem),
+                                .trace_id = view_from_text(what->trace),
                                 .want = CLIENT_WANT_REPLY | CLIENT_WANT_ACK,
                                 .timeout_ms = what->timeout_ms == 0 ? WAIT_MS : what->timeout_ms};
     cr_assert_eq(client_send(self->client, &message, on_answer, self, NULL), BUS_OK);

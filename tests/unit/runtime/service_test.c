@@ -14,6 +14,13 @@ Test(service, is_ready_when_it_has_caught_up)
     fixture_destroy(&self);
 }
 
+static bool
+has_configured(void *arg)
+{
+    fixture_t *self = arg;
+    return fake_broker_count_topic(self->broker, "bucket.config") >= self->target;
+}
+
 Test(service, is_ready_without_a_broker_and_works_once_there_is_one)
 {
     fixture_t *self = fixture_new();
@@ -24,6 +31,22 @@ Test(service, is_ready_without_a_broker_and_works_once_there_is_one)
     add_events(self, 3, NULL);
     check_said(self, 3);
     cr_assert_eq(counted(self, "events"), 3);
+    fixture_destroy(&self);
+}
+
+Test(service, journals_its_configuration_though_it_was_ready_before_there_was_a_broker)
+{
+    fixture_t *self = fixture_new();
+    self->definition.config = config_one;
+    fake_broker_stop(self->broker);
+    start(self);
+    await_ready(self);
+    fake_broker_start(self->broker);
+    self->target = 1;
+    cr_assert(fake_run(self->loop, has_configured, self, WAIT_MS));
+    await_read_all(self);
+    cr_assert_eq(counted(self, "configs"), 1);
+    cr_assert_str_eq(self->printed, "ready bucket\n", "and says so once");
     fixture_destroy(&self);
 }
 
@@ -289,7 +312,7 @@ Test(service, journals_its_configuration_when_it_changed_and_only_then)
     cr_assert_eq(counted(self, "configs"), 2);
     header_t header = {.id = VIEW_LITERAL("x"), .source = VIEW_LITERAL("somebody")};
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
-    config_one(body);
+    config_one(NULL, body);
     fake_broker_append(self->broker, "bucket.config", &header, pack_view(body), 0);
     await_read_all(self);
     cr_assert_eq(counted(self, "configs"), 2, "another's word does not count");

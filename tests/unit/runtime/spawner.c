@@ -37,7 +37,8 @@ fork_service(const spawner_start_t *start)
         service_options_t options = {.dir = start->dir,
                                      .ingress = start->ingress,
                                      .egress = start->egress,
-                                     .store_bytes = start->store_bytes};
+                                     .store_bytes = start->store_bytes,
+                                     .rebuild = start->rebuild};
         _exit(service_run(&start->definition, &options));
     }
     return pid;

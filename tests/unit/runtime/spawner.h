@@ -14,6 +14,7 @@ typedef struct {
     char ingress[SPAWNER_PATH_SIZE];
     char egress[SPAWNER_PATH_SIZE];
     uint64_t store_bytes;
+    bool rebuild;
 } spawner_start_t;
 
 typedef struct {

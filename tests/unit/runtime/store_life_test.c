@@ -261,6 +261,29 @@ Test(store_life, readers_in_other_threads_see_whole_transactions)
     folder_remove(&folder);
 }
 
+Test(store_life, is_removed_whole_and_only_where_nobody_has_it)
+{
+    folder_t folder = folder_make();
+    cr_assert_eq(rmdir(folder.path), 0);
+    cr_assert_eq(store_remove(folder.path), BUS_NOT_FOUND);
+    store_t *store = must_open(&folder, 1 << 20);
+    cr_assert_eq(put_step(store, 1), BUS_OK);
+    cr_assert_eq(store_remove(folder.path), BUS_CONFLICT);
+    cr_assert_eq(put_step(store, 2), BUS_OK, "it is as it was");
+    store_destroy(&store);
+    cr_assert_eq(store_remove(folder.path), BUS_OK);
+    cr_assert_neq(access(folder.path, F_OK), 0);
+    char file[2 * FOLDER_SIZE];
+    store = must_open(&folder, 1 << 20);
+    store_destroy(&store);
+    FILE *other = fopen(folder_join(&folder, "notes", file), "w");
+    cr_assert_not_null(other);
+    fclose(other);
+    cr_assert_eq(store_remove(folder.path), BUS_IO, "somebody else's is left alone");
+    cr_assert_eq(access(file, F_OK), 0);
+    folder_remove(&folder);
+}
+
 // --- What only we can cause is asserted ---------------------------------------------------------
 
 static store_txn_t *
