@@ -8,6 +8,7 @@
 #include "proto/walk.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "trace_recent.h"
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ finish(bridge_request_t *self, int status, struct MHD_Response *response)
                          self->route,
                          status,
                          clock_boot_us() - self->started_us);
+    bridge_trace_recent_note(self->bridge->recent, self);
     log_line(status == MHD_HTTP_INTERNAL_SERVER_ERROR ? LOG_WARNING : LOG_DEBUG,
              "answered",
              "port=%s method=%s route=%s status=%d trace_id=%s",
@@ -315,8 +317,10 @@ static void
 explain(const schema_t *schema, const schema_problem_t *problem, char ret_text[PROBLEM_SIZE])
 {
     const schema_field_t *field = NULL;
+    const char *dot = strrchr(problem->field, '.'); // a path: the schema is of its last part
+    const char *name = dot == NULL ? problem->field : dot + 1;
     for (size_t i = 0; schema != NULL && i < schema->field_count && field == NULL; i++) {
-        field = strcmp(schema->fields[i].name, problem->field) == 0 ? &schema->fields[i] : NULL;
+        field = strcmp(schema->fields[i].name, name) == 0 ? &schema->fields[i] : NULL;
     }
     bool is_size = strcmp(problem->problem, "is too long") == 0 ||
                    strcmp(problem->problem, "is too short") == 0;

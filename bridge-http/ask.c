@@ -131,6 +131,16 @@ fail(bridge_request_t *self, const client_answer_t *answer)
     bridge_answer_from_bus(self, answer);
 }
 
+// The journal's clock is not ours: it stays where the broker found it when ours is stepped.
+static void
+note_time(bridge_t *bridge, const client_answer_t *answer)
+{
+    if (answer->event == CLIENT_ACKED && !answer->duplicate && answer->at > 0) {
+        bridge->knows_ahead = true;
+        bridge->ahead_us = (int64_t) (answer->at - clock_boot_us());
+    }
+}
+
 static void
 on_answer(void *arg, const client_answer_t *answer)
 {
@@ -138,6 +148,7 @@ on_answer(void *arg, const client_answer_t *answer)
     if (answer->seq > 0) {
         self->seq = answer->seq;
     }
+    note_time(self->bridge, answer);
     switch (answer->event) {
     case CLIENT_ACKED:
         if (self->kind == BRIDGE_ASK_RECORD) {

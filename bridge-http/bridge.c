@@ -5,6 +5,7 @@
 // gets.
 #include "bridge.h"
 #include "ask.h"
+#include "handler.h"
 #include "health.h"
 #include "hub.h"
 #include "journal.h"
@@ -16,6 +17,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "server.h"
+#include "trace_recent.h"
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +95,7 @@ on_sweep_due(void *arg)
     bridge_t *self = arg;
     uint64_t now_us = clock_boot_us();
     bridge_ask_sweep(self, now_us);
+    bridge_core_sweep(self, now_us);
     bridge_journal_sweep(self->journal, now_us);
     bridge_hub_sweep(self->hub, now_us);
     for (unsigned i = 0; i < BRIDGE_PORT_COUNT; i++) {
@@ -180,6 +183,7 @@ clear(bridge_t *self)
         free(self->ports[i].openapi);
     }
     bridge_probe_destroy(&self->probe);
+    bridge_trace_recent_destroy(&self->recent);
     bridge_hub_destroy(&self->hub);
     bridge_journal_destroy(&self->journal);
     bridge_health_destroy(&self->health);
@@ -202,6 +206,7 @@ run(bridge_t *self)
     loop_on_stop(self->loop, on_stop, self);
     (void) loop_add_timer(self->loop, READY_MS, 1, say_ready, self);
     client_on_welcome(self->client, on_welcome, self);
+    client_on_request(self->client, bridge_trace_recent_on_request, self);
     if (client_subscribe(self->client, "$bus.peer.>", on_peer, self) != BUS_OK) {
         log_warning("no_presence", "topic=%s", "$bus.peer.>");
     }
@@ -228,8 +233,10 @@ bridge_run(const bridge_options_t *options)
     uint64_t timeout_ms = options->request_timeout_ms;
     self.request_timeout_us = (timeout_ms == 0 ? BRIDGE_REQUEST_TIMEOUT_MS : timeout_ms) * 1000;
     self.loop = loop_new();
-    const client_options_t client = {
-        .source = "bhiv_bridge", .ingress = options->ingress, .egress = options->egress};
+    const client_options_t client = {.source = "bhiv_bridge",
+                                     .ingress = options->ingress,
+                                     .egress = options->egress,
+                                     .service = "bridge"}; // for req.bridge.requests
     self.client = client_new(self.loop, &client);
     self.metrics = bridge_metrics_new();
     self.limit = options->dev ? NULL : bridge_limit_new();
@@ -237,6 +244,7 @@ bridge_run(const bridge_options_t *options)
     self.journal = bridge_journal_new(&self);
     self.hub = bridge_hub_new(&self);
     self.probe = bridge_probe_new(&self);
+    self.recent = bridge_trace_recent_new();
     int status = run(&self);
     give_up_all(&self);
     clear(&self);

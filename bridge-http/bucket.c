@@ -10,6 +10,7 @@
 #include "proto/topic.h"
 #include "proto/walk.h"
 #include "shapes.h"
+#include <assert.h>
 #include <stdio.h>
 
 static bus_view_t
@@ -93,6 +94,20 @@ on_event_kept(bridge_request_t *self, const client_answer_t *answer)
     bridge_answer(self, MHD_HTTP_OK, pack_view(body));
 }
 
+// False: it answered, and named the field as it stands in the body.
+static bool
+decode_data(bridge_request_t *self, bus_view_t event_data, bridge_shape_event_data_t *ret_event)
+{
+    schema_problems_t problems = {.count = 0};
+    if (schema_decode(&BRIDGE_SHAPE_event_data, event_data, ret_event, &problems) == BUS_OK) {
+        return true;
+    }
+    assert(problems.count == 1); // it has one field
+    problems.at[0].field = "event_data.event_type";
+    bridge_answer_problems(self, &BRIDGE_SHAPE_event_data, &problems);
+    return false;
+}
+
 void
 bridge_bucket_write_event(bridge_request_t *self)
 {
@@ -110,7 +125,7 @@ bridge_bucket_write_event(bridge_request_t *self)
     bridge_shape_write_event_t asked;
     bridge_shape_event_data_t event;
     if (!bridge_params_decode(self, &BRIDGE_SHAPE_write_event, self->body, &asked) ||
-        !bridge_params_decode(self, &BRIDGE_SHAPE_event_data, asked.event_data, &event)) {
+        !decode_data(self, asked.event_data, &event)) {
         return;
     }
     char topic[TOPIC_SIZE_MAX + 1];

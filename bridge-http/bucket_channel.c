@@ -169,7 +169,7 @@ say(bridge_request_t *self, channel_t channel, bus_view_t body)
                &(bridge_ask_t){.kind = is_read(channel) ? BRIDGE_ASK_READ : BRIDGE_ASK_COMMAND,
                                .topic = self->route->topic,
                                .body = body,
-                               .idem = true,
+                               .idem = !is_read(channel), // whose pages would be kept for a day
                                .then = on_answered});
 }
 

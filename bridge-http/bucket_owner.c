@@ -1,8 +1,8 @@
 // bucket_owner.c - the owner's commands: the bridge has seen the owner's token, and signs for it.
 //
 // The token stays here; on the bus goes what was signed with it (runtime/owner.h), so that Bucket
-// need not take the bridge's word. A signature must be younger than the last one, so this bridge's
-// are numbered by a clock that never stands still.
+// need not take the bridge's word. A signature must be near the journal's time and younger than the
+// last one, so this bridge's are numbered by the journal's clock, and never twice the same.
 #include "answer.h"
 #include "ask.h"
 #include "handler.h"
@@ -24,10 +24,13 @@ bridge_bucket_owner_sign(bridge_request_t *self, bus_view_t topic, bus_view_t bo
         bridge_answer_refuse(self, BUS_INTERNAL, "owner.token cannot be read");
         return false;
     }
-    uint64_t now_us = clock_wall_us();
     bridge_t *bridge = self->bridge;
-    bridge->owner_signed_us =
-        now_us > bridge->owner_signed_us ? now_us : bridge->owner_signed_us + 1;
+    uint64_t now_us =
+        bridge->knows_ahead ? clock_boot_us() + (uint64_t) bridge->ahead_us : clock_wall_us();
+    // One that is out of the window was not taken, and need not be passed.
+    bool is_later =
+        now_us > bridge->owner_signed_us || bridge->owner_signed_us - now_us > OWNER_WINDOW_US;
+    bridge->owner_signed_us = is_later ? now_us : bridge->owner_signed_us + 1;
     owner_sign(view_from_text(token), topic, bridge->owner_signed_us, body, out);
     sodium_memzero(token, sizeof(token));
     return true;

@@ -236,6 +236,11 @@ bridge_console_events(bridge_request_t *self)
     bus_view_t prefix = topic_pattern_prefix(pattern);
     (void) snprintf(
         page->job.prefix, sizeof(page->job.prefix), "%.*s", (int) prefix.size, prefix.data);
+    (void) snprintf(page->job.trace_id,
+                    sizeof(page->job.trace_id),
+                    "%.*s",
+                    (int) asked.trace_id.size,
+                    asked.trace_id.data == NULL ? "" : asked.trace_id.data);
     page->job.from = asked.from.has ? (uint64_t) asked.from.value : 0;
     page->job.max = (uint32_t) page->limit;
     page->job.fn = on_page;

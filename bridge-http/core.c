@@ -3,6 +3,10 @@
 // The bridge names the task, so that a caller who has waited too long can be told where its answer
 // will be. An Idempotency-Key names it by itself: then a repeat is the same task, and Core gives it
 // the same answer.
+//
+// A task may take minutes, and Core may be killed and started again in them: what it was asked is
+// gone with it, and nobody would say so. So while a request waits its task is asked after, and
+// where Core does not know it, the caller is told instead of left waiting.
 #include "answer.h"
 #include "ask.h"
 #include "handler.h"
@@ -10,15 +14,28 @@
 #include "proto/limits.h"
 #include "proto/merkle.h"
 #include "proto/walk.h"
+#include "runtime/clock.h"
 #include "runtime/id.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
     WAIT_MS = 120 * 1000, // docs/contract.md section 6
+    LOOK_US = 3000000,    // between two looks at a task that is waited for
+    LOOK_MS = 2000,       // for the answer
     TASK_ID_SIZE = 65,    // of ours, with its NUL
     KEY_BYTES = 16,       // of a key's hash, as hex
+};
+
+struct bridge_core_wait {
+    bridge_core_wait_t *prev;
+    bridge_core_wait_t *next;
+    bridge_request_t *request;
+    char task_id[TASK_ID_SIZE];
+    uint64_t look_us; // when to look next; boot clock
+    uint64_t call;    // the look under way; 0: none
 };
 
 static bus_view_t
@@ -31,22 +48,28 @@ task_of(bus_view_t body)
     return text;
 }
 
+// An error that names the task.
+static void
+answer_without(bridge_request_t *self, bus_err_t err, const char *message)
+{
+    const bridge_core_wait_t *wait = self->state_data;
+    BUS_AUTO(pack_destroy) pack_t *extra = pack_new();
+    pack_map(extra, 1);
+    pack_pair_text(extra, "task_id", wait->task_id);
+    bridge_answer_error(self,
+                        &(bridge_error_t){.err = err,
+                                          .message = view_from_text(message),
+                                          .extra = pack_view(extra)});
+}
+
 // Where the answer will be: the agent goes on.
 static void
 answer_late(bridge_request_t *self, BUS_UNUSED const client_answer_t *answer)
 {
-    const char *task_id = self->state_data;
-    BUS_AUTO(pack_destroy) pack_t *extra = pack_new();
-    pack_map(extra, task_id == NULL ? 0 : 1);
-    if (task_id != NULL) {
-        pack_pair_text(extra, "task_id", task_id);
-    }
-    bridge_answer_error(
-        self,
-        &(bridge_error_t){.err = BUS_TIMEOUT,
-                          .message = VIEW_LITERAL("no answer within 120 s; the agent may go on: "
-                                                  "GET /tasks/{task_id} has its answer then"),
-                          .extra = pack_view(extra)});
+    answer_without(self,
+                   BUS_TIMEOUT,
+                   "no answer within 120 s; the agent may go on: GET /tasks/{task_id} has its "
+                   "answer then");
 }
 
 static void
@@ -83,6 +106,97 @@ pack_named(bus_view_t body, const char *task_id, pack_t *out)
     pack_count(out, place, count);
 }
 
+// --- Looking after what is waited for -----------------------------------------------------------
+
+static void
+wait_free(void *data)
+{
+    bridge_core_wait_t *self = data;
+    bridge_t *bridge = self->request->bridge;
+    if (self->call != 0 && bridge->client != NULL) {
+        client_cancel(bridge->client, self->call);
+    }
+    *(self->prev != NULL ? &self->prev->next : &bridge->core_waits) = self->next;
+    if (self->next != NULL) {
+        self->next->prev = self->prev;
+    }
+    free(self);
+}
+
+static bridge_core_wait_t *
+wait_new(bridge_request_t *request)
+{
+    bridge_t *bridge = request->bridge;
+    bridge_core_wait_t *self = calloc(1, sizeof(*self));
+    assert(self != NULL && request->state_data == NULL);
+    self->request = request;
+    self->look_us = clock_boot_us() + LOOK_US;
+    self->next = bridge->core_waits;
+    if (self->next != NULL) {
+        self->next->prev = self;
+    }
+    bridge->core_waits = self;
+    request->state_data = self;
+    request->state_free = wait_free;
+    return self;
+}
+
+static void
+on_look(void *arg, const client_answer_t *answer)
+{
+    bridge_core_wait_t *self = arg;
+    bridge_request_t *request = self->request;
+    if (answer->event == CLIENT_ACKED) {
+        return;
+    }
+    self->call = 0;
+    self->look_us = clock_boot_us() + LOOK_US;
+    bool is_gone = answer->err == BUS_NO_RESPONDERS || answer->err == BUS_NOT_FOUND;
+    if (is_gone && request->call != 0) {
+        bridge_ask_cancel(request);
+        answer_without(request,
+                       BUS_SERVICE_UNAVAILABLE,
+                       "Core went away while it worked on this; ask again with this task_id, or "
+                       "look at GET /tasks/{task_id}");
+    }
+}
+
+static void
+look(bridge_core_wait_t *self)
+{
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 1);
+    pack_pair_text(body, "task_id", self->task_id);
+    const client_message_t message = {
+        .topic = "req.core.task",
+        .body = pack_view(body),
+        .want = CLIENT_WANT_REPLY,
+        .timeout_ms = LOOK_MS,
+    };
+    bus_err_t err =
+        client_send(self->request->bridge->client, &message, on_look, self, &self->call);
+    if (err != BUS_OK) {
+        self->call = 0; // at the next look, then
+    }
+}
+
+void
+bridge_core_sweep(bridge_t *bridge, uint64_t now_us)
+{
+    if (!bridge_is_connected(bridge)) {
+        return;
+    }
+    for (bridge_core_wait_t *wait = bridge->core_waits; wait != NULL; wait = wait->next) {
+        bool is_waiting = wait->request->call != 0;
+        if (is_waiting && wait->call == 0 && now_us >= wait->look_us) {
+            wait->look_us = now_us + LOOK_US;
+            look(wait);
+        }
+    }
+}
+
+// --- Asking -------------------------------------------------------------------------------------
+
 void
 bridge_core_task(bridge_request_t *self)
 {
@@ -90,20 +204,14 @@ bridge_core_task(bridge_request_t *self)
         return;
     }
     bus_view_t given = task_of(self->body);
-    char *task_id = calloc(1, TASK_ID_SIZE);
-    if (task_id == NULL) {
-        bridge_answer_refuse(self, BUS_BUSY, NULL);
-        return;
-    }
-    self->state_data = task_id;
-    self->state_free = free;
+    bridge_core_wait_t *wait = wait_new(self);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     if (given.data != NULL) {
-        memcpy(task_id, given.data, given.size); // the schema has looked at its size
+        memcpy(wait->task_id, given.data, given.size); // the schema has looked at its size
         pack_raw(body, self->body);
     } else {
-        make_task_id(self, task_id);
-        pack_named(self->body, task_id, body);
+        make_task_id(self, wait->task_id);
+        pack_named(self->body, wait->task_id, body);
     }
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,

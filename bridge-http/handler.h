@@ -51,6 +51,12 @@ void bridge_bucket_sla_write_metrics(const bridge_t *bridge, text_t *out);
 
 // core.c
 bridge_handler_t bridge_core_task; // as common_question with a body, for as long as a task takes
+// Asks Core, once in a while, whether it still works on what is waited for: it may have been
+// restarted meanwhile. To be called a few times a second.
+void bridge_core_sweep(bridge_t *bridge, uint64_t now_us);
+
+// kb.c
+bridge_handler_t bridge_kb_remove;
 
 // karma_event.c
 bridge_handler_t bridge_karma_event;
@@ -72,9 +78,13 @@ bridge_handler_t bridge_workflow_complete;
 // workflow_metrics.c
 void bridge_workflow_write_metrics(const bridge_t *bridge, text_t *out);
 
+// trace_show.c
+bridge_handler_t bridge_trace_show_tree;
+
 // page.c
 bridge_handler_t bridge_page_html;
 bridge_handler_t bridge_page_script;
+bridge_handler_t bridge_page_trace_script;
 bridge_handler_t bridge_page_style;
 
 // console.c

@@ -79,6 +79,7 @@ pump(bridge_journal_t *self)
     const client_fetch_t fetch = {.consumer = self->consumer,
                                   .filters = filters,
                                   .filter_count = 1,
+                                  .trace_id = job->trace_id,
                                   .from = job->from,
                                   .max = job->max,
                                   .max_bytes = BRIDGE_JOURNAL_PAGE_BYTES};

@@ -1,5 +1,6 @@
 // journal.h - reading the journal for several: a client has one fetch in flight, so readers queue.
 #pragma once
+#include "proto/limits.h"
 #include "server.h"
 
 enum {
@@ -11,7 +12,8 @@ typedef struct bridge_journal_job bridge_journal_job_t;
 
 // Owned by whoever reads; lives until its function was called or it was cancelled.
 struct bridge_journal_job {
-    char prefix[256]; // of the topics wanted
+    char prefix[256];                 // of the topics wanted
+    char trace_id[NAME_SIZE_MAX + 1]; // only records of this trace; "": of any
     uint64_t from;
     uint32_t max; // records
     client_page_fn *fn;

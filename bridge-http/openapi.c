@@ -1,6 +1,10 @@
 // openapi.c - routes and schemas as OpenAPI.
+//
+// What is taken is what the schemas check; what a channel checks beyond its schema (the inside of
+// `metadata` and `filters`) is a schema of its own, named here. Limits of texts are bytes of UTF-8.
 #include "openapi.h"
 #include "handler.h"
+#include "proto/topic.h"
 #include "proto/transcode.h"
 #include "shapes.h"
 #include <assert.h>
@@ -43,8 +47,28 @@ pack_type(schema_type_t type, pack_t *out)
     }
 }
 
+const schema_t *
+bridge_openapi_inside(const schema_t *schema, const schema_field_t *field)
+{
+    static const struct {
+        const schema_t *schema;
+        const char *field;
+        const schema_t *inside;
+    } rows[] = {
+        {&BRIDGE_SHAPE_write_event, "event_data", &BRIDGE_SHAPE_event_data},
+        {&SCHEMA_artifact_write, "metadata", &SCHEMA_artifact_metadata},
+        {&SCHEMA_metadata_query, "filters", &SCHEMA_query_filters},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (rows[i].schema == schema && strcmp(rows[i].field, field->name) == 0) {
+            return rows[i].inside;
+        }
+    }
+    return NULL;
+}
+
 static void
-pack_field(const schema_field_t *field, pack_t *out)
+pack_field(const schema_field_t *field, bool is_described, pack_t *out)
 {
     size_t map = pack_map_begin(out);
     uint32_t count = 1;
@@ -59,40 +83,65 @@ pack_field(const schema_field_t *field, pack_t *out)
         pack_pair_int(out, is_text ? "maxLength" : "maximum", field->max);
         count++;
     }
+    if (is_described) {
+        pack_pair_text(out, "description", field->meaning);
+        count++;
+    }
     pack_count(out, map, count);
 }
 
+// Begins a schema's object, up to its properties.
 static void
-pack_schema(const schema_t *schema, pack_t *out)
+pack_object(const schema_t *schema, pack_t *out)
 {
-    uint32_t required = 0;
-    for (size_t i = 0; i < schema->field_count; i++) {
-        required += schema->fields[i].required ? 1 : 0;
-    }
     pack_map(out, 4);
     pack_pair_text(out, "type", "object");
     pack_pair_text(out, "description", schema->meaning);
     pack_text(out, "properties");
     pack_map(out, (uint32_t) schema->field_count);
-    for (size_t i = 0; i < schema->field_count; i++) {
-        pack_text(out, schema->fields[i].name);
-        pack_field(&schema->fields[i], out);
-    }
+}
+
+// Ends it.
+static void
+pack_required(const schema_t *schema, pack_t *out)
+{
     pack_text(out, "required");
-    pack_array(out, required);
+    size_t array = pack_array_begin(out);
+    uint32_t count = 0;
     for (size_t i = 0; i < schema->field_count; i++) {
         if (schema->fields[i].required) {
             pack_text(out, schema->fields[i].name);
+            count++;
         }
     }
+    pack_count(out, array, count);
 }
 
-static bool
-is_in_path(const bridge_route_t *route, const char *name)
+static void
+pack_inside(const schema_t *schema, pack_t *out)
 {
-    char wanted[80];
-    (void) snprintf(wanted, sizeof(wanted), "{%s}", name);
-    return strstr(route->path, wanted) != NULL;
+    pack_object(schema, out);
+    for (size_t i = 0; i < schema->field_count; i++) {
+        pack_text(out, schema->fields[i].name);
+        pack_field(&schema->fields[i], true, out);
+    }
+    pack_required(schema, out);
+}
+
+static void
+pack_schema(const schema_t *schema, pack_t *out)
+{
+    pack_object(schema, out);
+    for (size_t i = 0; i < schema->field_count; i++) {
+        const schema_t *inside = bridge_openapi_inside(schema, &schema->fields[i]);
+        pack_text(out, schema->fields[i].name);
+        if (inside != NULL) {
+            pack_inside(inside, out);
+        } else {
+            pack_field(&schema->fields[i], true, out);
+        }
+    }
+    pack_required(schema, out);
 }
 
 static void
@@ -102,14 +151,14 @@ pack_parameters(const bridge_route_t *route, pack_t *out)
     pack_array(out, (uint32_t) route->query->field_count);
     for (size_t i = 0; i < route->query->field_count; i++) {
         const schema_field_t *field = &route->query->fields[i];
-        bool in_path = is_in_path(route, field->name);
+        bool in_path = bridge_path_has(route->path, field->name);
         pack_map(out, 5);
         pack_pair_text(out, "name", field->name);
         pack_pair_text(out, "in", in_path ? "path" : "query");
         pack_pair_bool(out, "required", in_path || field->required);
         pack_pair_text(out, "description", field->meaning);
         pack_text(out, "schema");
-        pack_field(field, out);
+        pack_field(field, false, out);
     }
 }
 
@@ -237,6 +286,52 @@ pack_components(bridge_port_id_t port, pack_t *out)
 }
 
 static void
+pack_body(const bridge_route_t *route, pack_t *out)
+{
+    bool is_several = route->handler == bridge_prana_ingest; // or many at once
+    pack_text(out, "requestBody");
+    pack_map(out, 2);
+    pack_pair_bool(out, "required", true);
+    pack_text(out, "content");
+    pack_map(out, 1);
+    pack_text(out, "application/json");
+    pack_map(out, 1);
+    pack_text(out, "schema");
+    if (is_several) {
+        pack_map(out, 1);
+        pack_text(out, "oneOf");
+        pack_array(out, 2);
+        pack_schema(&SCHEMA_prana_packets, out);
+    }
+    pack_schema(route->body, out);
+}
+
+// A command that is journaled, and may not be decided in time. Questions are asked again.
+static bool
+may_be_queued(const bridge_route_t *route)
+{
+    const topic_row_t *topic = topic_find(view_from_text(route->topic));
+    return route->method != BRIDGE_GET && topic != NULL && topic->class_ == TOPIC_JOURNALED &&
+           strcmp(route->topic, "bucket.metadata_query") != 0;
+}
+
+static void
+pack_queued(pack_t *out)
+{
+    pack_text(out, "202");
+    pack_map(out, 2);
+    pack_pair_text(
+        out, "description", "journaled, not decided yet: GET `queue` says what came of it");
+    pack_text(out, "content");
+    pack_map(out, 1);
+    pack_text(out, "application/json");
+    pack_map(out, 1);
+    pack_text(out, "schema");
+    bool has = pack_answer_schema(answer_rows, COUNT(answer_rows), "queued", out);
+    assert(has);
+}
+
+static void
 pack_operation(const bridge_route_t *route, pack_t *out)
 {
     size_t map = pack_map_begin(out);
@@ -248,14 +343,7 @@ pack_operation(const bridge_route_t *route, pack_t *out)
         count++;
     }
     if (route->body != NULL) {
-        pack_text(out, "requestBody");
-        pack_map(out, 1);
-        pack_text(out, "content");
-        pack_map(out, 1);
-        pack_text(out, "application/json");
-        pack_map(out, 1);
-        pack_text(out, "schema");
-        pack_schema(route->body, out);
+        pack_body(route, out);
         count++;
     }
     if (route->access == BRIDGE_OWNER) {
@@ -267,10 +355,14 @@ pack_operation(const bridge_route_t *route, pack_t *out)
         count++;
     }
     bool is_refused = strcmp(route->topic, "bucket.refused") == 0; // whatever comes
+    bool may_wait = !is_refused && may_be_queued(route);
     pack_text(out, "responses");
-    pack_map(out, is_refused ? 1 : 2);
+    pack_map(out, 1u + (is_refused ? 0 : 1) + (may_wait ? 1 : 0));
     if (!is_refused) {
         pack_success(route, out);
+    }
+    if (may_wait) {
+        pack_queued(out);
     }
     pack_failure(out);
     pack_count(out, map, count);
@@ -337,132 +429,4 @@ bridge_openapi_make(bridge_port_id_t port)
     char *copy = strdup(text_view(json).data);
     assert(copy != NULL);
     return copy;
-}
-
-static const char *
-access_text(bridge_access_t access)
-{
-    switch (access) {
-    case BRIDGE_OPEN:
-        return "";
-    case BRIDGE_OWNER:
-        return "owner";
-    case BRIDGE_TEST_HELPER:
-        return "test helpers on";
-    }
-    return "";
-}
-
-static const char *
-type_text(schema_type_t type)
-{
-    switch (type) {
-    case SCHEMA_STR:
-        return "text";
-    case SCHEMA_INT:
-        return "integer";
-    case SCHEMA_REAL:
-        return "number";
-    case SCHEMA_BOOL:
-        return "true or false";
-    case SCHEMA_MAP:
-        return "object";
-    case SCHEMA_ARRAY:
-        return "array";
-    case SCHEMA_TEXTMAP:
-        return "text or object";
-    case SCHEMA_ANY:
-        return "any value";
-    }
-    return "";
-}
-
-static void
-write_limits(const schema_field_t *field, text_t *out)
-{
-    bool is_number = field->type == SCHEMA_INT || field->type == SCHEMA_REAL;
-    if (is_number && field->max == INT64_MAX) {
-        text_add_format(out, "%lld or more", (long long) field->min);
-    } else if (is_number && (field->min != 0 || field->max != 0)) {
-        text_add_format(out, "%lld to %lld", (long long) field->min, (long long) field->max);
-    } else if (!is_number && field->min > 0 && field->max > 0) {
-        text_add_format(out, "%lld to %lld bytes", (long long) field->min, (long long) field->max);
-    } else if (!is_number && field->max > 0) {
-        text_add_format(out, "up to %lld bytes", (long long) field->max);
-    }
-}
-
-// `within`: NULL for parameters; for a body's fields what stands before their names.
-static void
-write_fields(const bridge_route_t *route, const schema_t *schema, const char *within, text_t *out)
-{
-    bool is_body = within != NULL;
-    for (size_t i = 0; schema != NULL && i < schema->field_count; i++) {
-        const schema_field_t *field = &schema->fields[i];
-        bool in_path = !is_body && is_in_path(route, field->name);
-        text_add_format(out,
-                        "| `%s%s` | %s | %s | %s | ",
-                        is_body ? within : "",
-                        field->name,
-                        is_body   ? "body"
-                        : in_path ? "path"
-                                  : "query",
-                        type_text(field->type),
-                        in_path || field->required ? "required" : "optional");
-        write_limits(field, out);
-        text_add_format(out, " | %s |\n", field->meaning);
-    }
-}
-
-// The parameters and body fields of every route that takes any, each route once.
-static void
-write_requests(text_t *out)
-{
-    text_add_format(
-        out,
-        "\n## What each takes\n\nA body's other fields are ignored; a query parameter that is not "
-        "listed is 422.\n");
-    for (size_t i = 0; i < bridge_route_count; i++) {
-        const bridge_route_t *route = &bridge_routes[i];
-        if (route->query == NULL && route->body == NULL) {
-            continue;
-        }
-        text_add_format(out,
-                        "\n### %s %s\n\n| Name | In | Type | Need | Limits | What |\n"
-                        "|---|---|---|---|---|---|\n",
-                        bridge_route_method_text(route->method),
-                        route->path);
-        write_fields(route, route->query, NULL, out);
-        write_fields(route, route->body, "", out);
-        if (route->body == &BRIDGE_SHAPE_write_event) {
-            write_fields(route, &BRIDGE_SHAPE_event_data, "event_data.", out);
-        }
-    }
-}
-
-void
-bridge_openapi_document(text_t *out)
-{
-    text_add_format(out,
-                    "# The HTTP endpoints\n\nGenerated by `bhiv docs http`. Each port serves the "
-                    "same as `/openapi.json`.\n");
-    for (unsigned port = 0; port < BRIDGE_PORT_COUNT; port++) {
-        text_add_format(out,
-                        "\n## %s\n\n| Method | Path | On the bus | Needs | What |\n"
-                        "|---|---|---|---|---|\n",
-                        bridge_server_port_name((bridge_port_id_t) port));
-        for (size_t i = 0; i < bridge_route_count; i++) {
-            const bridge_route_t *route = &bridge_routes[i];
-            if ((route->ports & BRIDGE_ON(port)) != 0) {
-                text_add_format(out,
-                                "| %s | `%s` | %s | %s | %s |\n",
-                                bridge_route_method_text(route->method),
-                                route->path,
-                                route->topic,
-                                access_text(route->access),
-                                route->summary);
-            }
-        }
-    }
-    write_requests(out);
 }

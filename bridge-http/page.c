@@ -3,6 +3,10 @@
 #include "answer.h"
 #include "handler.h"
 
+static const unsigned char trace_script[] = {
+#include "trace.js.inc"
+};
+
 static const char html[] =
     "<!doctype html>\n"
     "<html lang=\"en\">\n"
@@ -30,11 +34,19 @@ static const char html[] =
     "<button type=\"button\" id=\"pause\">pause</button>\n"
     "<output id=\"state\">not connected</output>\n"
     "</form>\n"
+    "<form id=\"follow\">\n"
+    "<label>trace <input id=\"trace\" size=\"40\" maxlength=\"128\" spellcheck=\"false\">"
+    "</label>\n"
+    "<button>show</button>\n"
+    "<a id=\"json\" hidden>as JSON</a>\n"
+    "</form>\n"
+    "<pre id=\"story\" hidden></pre>\n"
     "<table>\n"
     "<thead><tr><th>seq<th>time<th>topic<th>source<th>data</tr></thead>\n"
     "<tbody id=\"tail\"></tbody>\n"
     "</table>\n"
     "<script src=\"/console.js\"></script>\n"
+    "<script src=\"/trace.js\"></script>\n"
     "</body>\n"
     "</html>\n";
 
@@ -53,6 +65,7 @@ static const char script[] =
     "  const td = document.createElement('td');\n"
     "  td.textContent = text;\n"
     "  row.appendChild(td);\n"
+    "  return td;\n"
     "}\n"
     "function show(event) {\n"
     "  if (held) {\n"
@@ -62,7 +75,14 @@ static const char script[] =
     "    return;\n"
     "  }\n"
     "  const row = document.createElement('tr');\n"
-    "  cell(row, event.sequence || 'live');\n"
+    "  const place = cell(row, event.sequence || 'live');\n"
+    "  if (event.traceid) {\n"
+    "    const link = document.createElement('a');\n"
+    "    link.textContent = place.textContent;\n"
+    "    link.href = '#trace=' + encodeURIComponent(event.traceid);\n"
+    "    link.title = 'trace ' + event.traceid;\n"
+    "    place.replaceChildren(link);\n"
+    "  }\n"
     "  cell(row, event.time);\n"
     "  cell(row, event.type);\n"
     "  cell(row, event.source);\n"
@@ -91,7 +111,7 @@ static const char script[] =
     "  const page = await ask('/bus/events' + query + '&from=' + from);\n"
     "  page.events.slice(-RECENT).forEach((record) => show({\n"
     "    sequence: String(record.seq), time: record.at, type: record.topic,\n"
-    "    source: record.source, data: record.data,\n"
+    "    source: record.source, data: record.data, traceid: record.trace_id,\n"
     "  }));\n"
     "  return page.next;\n"
     "}\n"
@@ -145,6 +165,7 @@ static const char style[] =
     "form { margin: 1rem 0; }\n"
     "table { border-collapse: collapse; width: 100%; font: 13px/1.4 ui-monospace, monospace; }\n"
     "th, td { text-align: left; vertical-align: top; padding: .2rem .6rem .2rem 0; }\n"
+    "pre { overflow-x: auto; font: 13px/1.4 ui-monospace, monospace; }\n"
     "td:last-child { overflow-wrap: anywhere; }\n"
     "td:not(:last-child) { white-space: nowrap; }\n";
 
@@ -163,6 +184,13 @@ void
 bridge_page_script(bridge_request_t *self)
 {
     bridge_answer_static(self, "text/javascript; charset=utf-8", VIEW_LITERAL(script));
+}
+
+void
+bridge_page_trace_script(bridge_request_t *self)
+{
+    bridge_answer_static(
+        self, "text/javascript; charset=utf-8", view_from(trace_script, sizeof(trace_script)));
 }
 
 void

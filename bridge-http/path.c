@@ -96,6 +96,17 @@ hex_digit(char digit)
 }
 
 bool
+bridge_path_has(const char *pattern, const char *name)
+{
+    size_t size = strlen(name);
+    const char *at = strchr(pattern, '{');
+    while (at != NULL && !(strncmp(at + 1, name, size) == 0 && at[1 + size] == '}')) {
+        at = strchr(at + 1, '{');
+    }
+    return at != NULL;
+}
+
+bool
 bridge_path_decode(bus_view_t value, bool form, char *ret_text, size_t *ret_size)
 {
     size_t size = 0;

@@ -32,6 +32,9 @@ typedef struct {
 // not empty.
 bool bridge_path_match(const char *pattern, bus_view_t path, bridge_path_params_t *ret_params);
 
+// Whether a pattern has {name}.
+bool bridge_path_has(const char *pattern, const char *name);
+
 // Writes `value` percent-decoded into `ret_text`, which holds value.size bytes at least. `form`: a
 // `+` is a space. False where an escape is broken, or the result is not UTF-8 or holds a control
 // byte.

@@ -19,6 +19,8 @@ typedef struct bridge_health bridge_health_t;
 typedef struct bridge_journal bridge_journal_t;
 typedef struct bridge_hub bridge_hub_t;
 typedef struct bridge_probe bridge_probe_t;
+typedef struct bridge_core_wait bridge_core_wait_t;
+typedef struct bridge_trace_recent bridge_trace_recent_t;
 
 typedef enum {
     BRIDGE_KARMA,
@@ -59,10 +61,15 @@ struct bridge {
     bridge_journal_t *journal;
     bridge_hub_t *hub;
     bridge_probe_t *probe;
-    bridge_request_t *waiting; // requests that wait for the broker to be there, newest first
-    unsigned active;           // requests that were handed to a handler and are not answered
-    uint64_t held_bytes;       // of bodies and answers, until each request's end
-    uint64_t owner_signed_us;  // signed_at of the owner's last command: the next one's is later
+    bridge_trace_recent_t *recent;  // requests that were answered
+    unsigned traces_shown;          // requests for a trace that are being answered
+    bridge_core_wait_t *core_waits; // requests that wait for an agent of Core
+    bridge_request_t *waiting;      // requests that wait for the broker to be there, newest first
+    unsigned active;                // requests that were handed to a handler and are not answered
+    uint64_t held_bytes;            // of bodies and answers, until each request's end
+    uint64_t owner_signed_us; // signed_at of the owner's last command: the next one's is later
+    bool knows_ahead;         // an ack told ahead_us
+    int64_t ahead_us;         // the journal's time is the boot clock and so much
     bool is_stopping;
     uint64_t stop_us; // when to stop whatever is still going on
     uint64_t started_us;

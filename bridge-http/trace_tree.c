@@ -1,73 +1,16 @@
-// trace_tree.c - steps are gathered flat, then each finds its parent, then they are packed in the
-// tree's order. Seqs only grow along causes, so there are no circles; nothing recurses.
-#include "trace_tree.h"
-#include "proto/limits.h"
+// trace_tree.c - steps are gathered flat: what each is, when it was, and what it says of its cause.
 #include "proto/rfc3339.h"
 #include "proto/walk.h"
+#include "trace_tree_inner.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
     STEPS_FIRST = 32,
-    WHAT_SIZE = 256, // a topic, or a method and a path
-    WORD_SIZE = 24,
     ABOUT_TEXT_MAX = 128, // bytes of a text that is shown of a body; a longer one is not
     ATTEMPTS_MAX = 16,    // agents of one task, shown
-};
-
-#define NO_DURATION UINT64_MAX
-#define NONE UINT32_MAX
-
-typedef enum { KIND_HTTP, KIND_AGENT, KIND_EFFECT, KIND_KARMA, KIND_EVENT, KIND_BUS } kind_t;
-
-static const char *const kind_words[] = {"http", "agent", "effect", "karma", "event", "bus"};
-
-typedef struct {
-    size_t offset; // in `data`
-    size_t size;   // 0: none
-} span_t;
-
-typedef struct {
-    kind_t kind;
-    uint64_t at;          // microseconds
-    uint64_t duration_us; // NO_DURATION: not known
-    uint64_t seq;         // of its record, or of the one that a request made; 0: none
-    uint64_t cause_seq;   // 0: none
-    uint64_t cause_n;
-    uint64_t execution; // seq of the command that it is about; 0: none
-    uint64_t task;      // hash of the task that it is about; 0: none
-    int http_status;    // 0: none
-    bool is_record;     // its seq is its own
-    const char *known_by;
-    char what[WHAT_SIZE];
-    char source[ID_SIZE_MAX + 1];
-    char status[WORD_SIZE];
-    span_t about; // a map
-    span_t karma; // a map
-    uint32_t audit_first, audit_last;
-    const char *parent_by;                          // how the parent was found; NULL: none
-    uint32_t parent, first_child, last_child, next; // NONE: none
-    uint32_t number, depth;
-} step_t;
-
-typedef struct {
-    span_t place; // a map
-    uint32_t next;
-} audit_t;
-
-struct bridge_trace_tree {
-    char trace_id[NAME_SIZE_MAX + 1];
-    step_t *steps;
-    uint32_t count, room;
-    bool is_truncated;
-    uint64_t first;   // that the journal keeps
-    bool has_trimmed; // a step or a cause is below that
-    pack_t *data;     // what spans point into
-    audit_t *audits;
-    uint32_t audit_count, audit_room;
-    uint32_t by_seq[BRIDGE_TRACE_STEPS_MAX]; // steps that are records, by seq
-    uint32_t by_seq_count;
+    TYPE_MAX = 200,       // bytes of an event's type, shown
 };
 
 bridge_trace_tree_t *
@@ -135,9 +78,8 @@ seek_record(const bridge_trace_tree_t *self, uint64_t seq)
     return low;
 }
 
-// The step that is the record `seq`, or NULL.
-static step_t *
-find_record(const bridge_trace_tree_t *self, uint64_t seq)
+bridge_trace_step_t *
+bridge_trace_tree_find(const bridge_trace_tree_t *self, uint64_t seq)
 {
     uint32_t at = seek_record(self, seq);
     bool is_there = at < self->by_seq_count && self->steps[self->by_seq[at]].seq == seq;
@@ -157,8 +99,8 @@ index_last(bridge_trace_tree_t *self, uint64_t seq)
 }
 
 // A new step, valid until the next one; NULL where there are as many as may be.
-static step_t *
-add_step(bridge_trace_tree_t *self, kind_t kind, bus_view_t what)
+static bridge_trace_step_t *
+add_step(bridge_trace_tree_t *self, bridge_trace_kind_t kind, bus_view_t what)
 {
     if (self->count == BRIDGE_TRACE_STEPS_MAX) {
         self->is_truncated = true;
@@ -169,31 +111,25 @@ add_step(bridge_trace_tree_t *self, kind_t kind, bus_view_t what)
         self->steps = realloc(self->steps, self->room * sizeof(*self->steps));
         assert(self->steps != NULL);
     }
-    step_t *step = &self->steps[self->count++];
-    *step = (step_t){.kind = kind,
-                     .duration_us = NO_DURATION,
-                     .audit_first = NONE,
-                     .audit_last = NONE,
-                     .parent = NONE,
-                     .first_child = NONE,
-                     .last_child = NONE,
-                     .next = NONE};
+    bridge_trace_step_t *step = &self->steps[self->count++];
+    *step = (bridge_trace_step_t){.kind = kind,
+                                  .duration_us = BRIDGE_TRACE_NO_DURATION,
+                                  .audit_first = BRIDGE_TRACE_NONE,
+                                  .audit_last = BRIDGE_TRACE_NONE,
+                                  .parent = BRIDGE_TRACE_NONE,
+                                  .first_child = BRIDGE_TRACE_NONE,
+                                  .last_child = BRIDGE_TRACE_NONE,
+                                  .next = BRIDGE_TRACE_NONE};
     copy_text(step->what, sizeof(step->what), what);
     return step;
 }
 
-static span_t
+static bridge_trace_span_t
 keep(bridge_trace_tree_t *self, bus_view_t value)
 {
-    span_t span = {.offset = pack_view(self->data).size, .size = value.size};
+    bridge_trace_span_t span = {.offset = pack_view(self->data).size, .size = value.size};
     pack_raw(self->data, value);
     return span;
-}
-
-static bus_view_t
-kept(const bridge_trace_tree_t *self, span_t span)
-{
-    return view_from(pack_view(self->data).data + span.offset, span.size);
 }
 
 static bus_view_t
@@ -224,7 +160,7 @@ time_of(bus_view_t map, const char *path)
     return text.data != NULL && rfc3339_parse(text, &time_us) == BUS_OK ? time_us : 0;
 }
 
-// Microseconds of a number of `path` that is in units of so many; NO_DURATION: none.
+// Microseconds of a number of `path` that is in units of so many; BRIDGE_TRACE_NO_DURATION: none.
 static uint64_t
 duration_of(bus_view_t map, const char *path, double unit_us)
 {
@@ -233,7 +169,7 @@ duration_of(bus_view_t map, const char *path, double unit_us)
     bool is_real =
         walk_find_path(map, path, &value) == BUS_OK && walk_as_real(value, &number) == BUS_OK;
     number *= unit_us;
-    return is_real && number >= 0 && number < 1e15 ? (uint64_t) number : NO_DURATION;
+    return is_real && number >= 0 && number < 1e15 ? (uint64_t) number : BRIDGE_TRACE_NO_DURATION;
 }
 
 // FNV-1a: tasks of one trace are few, and a look at the text is not worth keeping it.
@@ -248,7 +184,7 @@ hash_of(bus_view_t text)
 }
 
 // What is shown of a body: short words and numbers that say what it is about, never its content.
-static span_t
+static bridge_trace_span_t
 keep_about(bridge_trace_tree_t *self, bus_view_t body)
 {
     static const struct {
@@ -294,7 +230,7 @@ keep_about(bridge_trace_tree_t *self, bus_view_t body)
         }
     }
     pack_count(out, map, count);
-    return count == 0 ? (span_t){0} : keep(self, pack_view(out));
+    return count == 0 ? (bridge_trace_span_t){0} : keep(self, pack_view(out));
 }
 
 // --- Agents -------------------------------------------------------------------------------------
@@ -308,9 +244,12 @@ task_of(bus_view_t body)
 }
 
 static void
-add_agent(bridge_trace_tree_t *self, bus_view_t agent_id, bus_view_t task_id, const step_t *like)
+add_agent(bridge_trace_tree_t *self,
+          bus_view_t agent_id,
+          bus_view_t task_id,
+          const bridge_trace_step_t *like)
 {
-    step_t *step = add_step(self, KIND_AGENT, agent_id);
+    bridge_trace_step_t *step = add_step(self, BRIDGE_TRACE_AGENT, agent_id);
     if (step == NULL) {
         return;
     }
@@ -334,8 +273,9 @@ add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t
     bus_view_t task_id = text_of(body, "task_id");
     bool has_failed = view_is(text_of(body, "event_type"), "task_error");
     uint64_t took = duration_of(body, "metadata.processing_time", 1e6);
-    step_t like = {.at = took != NO_DURATION && took < at ? at - took : at,
-                   .duration_us = NO_DURATION};
+    bridge_trace_step_t like = {.at =
+                                    took != BRIDGE_TRACE_NO_DURATION && took < at ? at - took : at,
+                                .duration_us = BRIDGE_TRACE_NO_DURATION};
     copy_text(like.source, sizeof(like.source), source);
     bus_view_t attempts = VIEW_NONE;
     walk_item_t item = {.type = WALK_NIL};
@@ -351,7 +291,7 @@ add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t
         if (walk_skip(&walk, &attempt) != BUS_OK) {
             break;
         }
-        like.duration_us = has_failed && i + 1 == left ? took : NO_DURATION;
+        like.duration_us = has_failed && i + 1 == left ? took : BRIDGE_TRACE_NO_DURATION;
         add_agent(self, text_of(attempt, "agent_id"), task_id, &like);
     }
     if (!has_failed || left == 0) {
@@ -375,16 +315,17 @@ typedef struct {
     const char *known_by; // who told it; NULL: the journal
 } told_t;
 
-static kind_t
+static bridge_trace_kind_t
 kind_of(bus_view_t topic)
 {
-    if (view_is(topic, "workflow.finished")) {
-        return KIND_EFFECT;
+    if (view_is(topic, "workflow.execute") || view_is(topic, "workflow.started") ||
+        view_is(topic, "workflow.finished")) {
+        return BRIDGE_TRACE_EFFECT;
     }
     if (view_starts(topic, VIEW_LITERAL("core.event."))) {
-        return KIND_EVENT;
+        return BRIDGE_TRACE_EVENT;
     }
-    return view_starts(topic, VIEW_LITERAL("karma.")) ? KIND_KARMA : KIND_BUS;
+    return view_starts(topic, VIEW_LITERAL("karma.")) ? BRIDGE_TRACE_KARMA : BRIDGE_TRACE_BUS;
 }
 
 static void
@@ -395,8 +336,8 @@ add_told(bridge_trace_tree_t *self, const told_t *told)
                     view_is(told->topic, "core.event.task_error"))) {
         add_agents(self, told->at, told->source, told->body);
     }
-    span_t about = keep_about(self, told->body);
-    step_t *step = add_step(self, kind_of(told->topic), told->topic);
+    bridge_trace_span_t about = keep_about(self, told->body);
+    bridge_trace_step_t *step = add_step(self, kind_of(told->topic), told->topic);
     if (step == NULL) {
         return;
     }
@@ -413,7 +354,7 @@ add_told(bridge_trace_tree_t *self, const told_t *told)
     if (view_starts(told->topic, VIEW_LITERAL("workflow."))) {
         step->execution = uint_of(told->body, "execution");
     }
-    if (step->kind == KIND_EFFECT) {
+    if (view_is(told->topic, "workflow.finished")) {
         bus_view_t value;
         bool success = false;
         bool says = walk_find(told->body, "success", &value) == BUS_OK &&
@@ -452,21 +393,22 @@ bridge_trace_tree_set_first(bridge_trace_tree_t *self, uint64_t first)
 void
 bridge_trace_tree_add_request(bridge_trace_tree_t *self, bus_view_t request)
 {
-    char what[WHAT_SIZE];
+    char what[BRIDGE_TRACE_WHAT_SIZE];
     bus_view_t method = text_of(request, "method");
     bus_view_t path = text_of(request, "path");
     uint64_t at = uint_of(request, "at");
     if (method.data == NULL || path.data == NULL || at == 0) {
         return;
     }
-    int size = snprintf(what,
-                        sizeof(what),
-                        "%.*s %.*s",
-                        (int) (method.size < WORD_SIZE ? method.size : WORD_SIZE),
-                        method.data,
-                        (int) (path.size < 200 ? path.size : 200),
-                        path.data);
-    step_t *step = add_step(self, KIND_HTTP, view_from(what, (size_t) size));
+    int size = snprintf(
+        what,
+        sizeof(what),
+        "%.*s %.*s",
+        (int) (method.size < BRIDGE_TRACE_WORD_SIZE ? method.size : BRIDGE_TRACE_WORD_SIZE),
+        method.data,
+        (int) (path.size < TYPE_MAX ? path.size : TYPE_MAX),
+        path.data);
+    bridge_trace_step_t *step = add_step(self, BRIDGE_TRACE_HTTP, view_from(what, (size_t) size));
     if (step == NULL) {
         return;
     }
@@ -482,16 +424,17 @@ bridge_trace_tree_add_request(bridge_trace_tree_t *self, bus_view_t request)
 void
 bridge_trace_tree_add_event(bridge_trace_tree_t *self, bus_view_t event)
 {
-    char topic[WHAT_SIZE];
+    char topic[BRIDGE_TRACE_WHAT_SIZE];
     uint64_t seq = uint_of(event, "seq");
     uint64_t at = time_of(event, "received_at");
     at = at == 0 ? time_of(event, "timestamp") : at;
-    if (seq == 0 || at == 0 || find_record(self, seq) != NULL) {
+    if (seq == 0 || at == 0 || bridge_trace_tree_find(self, seq) != NULL) {
         return;
     }
     bus_view_t type = text_of(event, "event_type");
+    size_t shown = type.size < TYPE_MAX ? type.size : TYPE_MAX;
     int size =
-        snprintf(topic, sizeof(topic), "core.event.%.*s", (int) (type.size % 200), type.data);
+        snprintf(topic, sizeof(topic), "core.event.%.*s", (int) shown, shown == 0 ? "" : type.data);
     add_told(self,
              &(told_t){.seq = seq,
                        .at = at,
@@ -516,8 +459,9 @@ add_lost_execution(bridge_trace_tree_t *self, uint64_t seq, bus_view_t execution
         return;
     }
     add_told(self, &told);
-    step_t *step =
-        finished_at == 0 ? NULL : add_step(self, KIND_EFFECT, VIEW_LITERAL("workflow.finished"));
+    bridge_trace_step_t *step =
+        finished_at == 0 ? NULL
+                         : add_step(self, BRIDGE_TRACE_EFFECT, VIEW_LITERAL("workflow.finished"));
     if (step != NULL) {
         step->at = finished_at;
         step->duration_us = duration_of(execution, "duration_ms", 1e3);
@@ -535,11 +479,12 @@ bridge_trace_tree_add_execution(bridge_trace_tree_t *self, bus_view_t execution)
     if (seq == 0) {
         return;
     }
-    if (find_record(self, seq) == NULL) {
+    if (bridge_trace_tree_find(self, seq) == NULL) {
         add_lost_execution(self, seq, execution);
     }
-    step_t *step = find_record(self, seq);
+    bridge_trace_step_t *step = bridge_trace_tree_find(self, seq);
     if (step != NULL) {
+        step->duration_us = duration_of(execution, "duration_ms", 1e3);
         copy_text(step->status, sizeof(step->status), text_of(execution, "status"));
     }
 }
@@ -547,7 +492,7 @@ bridge_trace_tree_add_execution(bridge_trace_tree_t *self, bus_view_t execution)
 void
 bridge_trace_tree_add_place(bridge_trace_tree_t *self, bus_view_t place)
 {
-    step_t *step = find_record(self, uint_of(place, "seq"));
+    bridge_trace_step_t *step = bridge_trace_tree_find(self, uint_of(place, "seq"));
     if (step == NULL) {
         return;
     }
@@ -557,8 +502,9 @@ bridge_trace_tree_add_place(bridge_trace_tree_t *self, bus_view_t place)
         assert(self->audits != NULL);
     }
     uint32_t added = self->audit_count++;
-    self->audits[added] = (audit_t){.place = keep(self, place), .next = NONE};
-    if (step->audit_last == NONE) {
+    self->audits[added] =
+        (bridge_trace_audit_t){.place = keep(self, place), .next = BRIDGE_TRACE_NONE};
+    if (step->audit_last == BRIDGE_TRACE_NONE) {
         step->audit_first = added;
     } else {
         self->audits[step->audit_last].next = added;
@@ -569,329 +515,9 @@ bridge_trace_tree_add_place(bridge_trace_tree_t *self, bus_view_t place)
 void
 bridge_trace_tree_add_karma(bridge_trace_tree_t *self, bus_view_t applied)
 {
-    step_t *step = find_record(self, uint_of(applied, "seq"));
+    bridge_trace_step_t *step = bridge_trace_tree_find(self, uint_of(applied, "seq"));
     if (step != NULL) {
         step->karma = keep(self, applied);
         copy_text(step->status, sizeof(step->status), VIEW_LITERAL("applied"));
     }
-}
-
-// --- Parents ------------------------------------------------------------------------------------
-
-static uint32_t
-place_of(const bridge_trace_tree_t *self, const step_t *step)
-{
-    return (uint32_t) (step - self->steps);
-}
-
-// The record `seq`, where that can have caused this one.
-static uint32_t
-find_cause(const bridge_trace_tree_t *self, const step_t *step, uint64_t seq)
-{
-    const step_t *cause =
-        seq == 0 || (step->is_record && seq >= step->seq) ? NULL : find_record(self, seq);
-    return cause == NULL ? NONE : place_of(self, cause);
-}
-
-// The agent that worked on the task: the last one.
-static uint32_t
-find_agent(const bridge_trace_tree_t *self, uint64_t task)
-{
-    for (uint32_t i = self->count; i > 0 && task != 0; i--) {
-        if (self->steps[i - 1].kind == KIND_AGENT && self->steps[i - 1].task == task) {
-            return i - 1;
-        }
-    }
-    return NONE;
-}
-
-// The request that made this record.
-static uint32_t
-find_request(const bridge_trace_tree_t *self, const step_t *step)
-{
-    for (uint32_t i = 0; i < self->count && step->is_record; i++) {
-        if (self->steps[i].kind == KIND_HTTP && self->steps[i].seq == step->seq) {
-            return i;
-        }
-    }
-    return NONE;
-}
-
-// The last request that had begun by then. What it made is not before it, and the journal's clock
-// may be behind the wall's a little.
-static uint32_t
-find_earlier(const bridge_trace_tree_t *self, uint64_t at)
-{
-    enum { APART_US = 5000 };
-    uint32_t found = NONE;
-    for (uint32_t i = 0; i < self->count; i++) {
-        const step_t *step = &self->steps[i];
-        bool is_later = found == NONE || step->at >= self->steps[found].at;
-        if (step->kind == KIND_HTTP && step->at <= at + APART_US && is_later) {
-            found = i;
-        }
-    }
-    return found;
-}
-
-static void
-find_parent(const bridge_trace_tree_t *self, step_t *step)
-{
-    if (step->kind == KIND_HTTP) {
-        return;
-    }
-    const struct {
-        const char *by;
-        uint32_t place;
-    } found[] = {
-        {"cause", find_cause(self, step, step->cause_seq)},
-        {"execution", find_cause(self, step, step->execution)},
-        {"task", step->kind == KIND_AGENT ? NONE : find_agent(self, step->task)},
-        {"seq", find_request(self, step)},
-        {"time", find_earlier(self, step->at)},
-    };
-    for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
-        if (found[i].place != NONE) {
-            step->parent = found[i].place;
-            step->parent_by = found[i].by;
-            return;
-        }
-    }
-}
-
-// --- In order -----------------------------------------------------------------------------------
-
-typedef struct {
-    uint64_t at;
-    uint64_t seq;
-    uint32_t step;
-} moment_t;
-
-static int
-compare_moments(const void *a, const void *b)
-{
-    const moment_t *left = a;
-    const moment_t *right = b;
-    if (left->at != right->at) {
-        return left->at < right->at ? -1 : 1;
-    }
-    if (left->seq != right->seq) {
-        return left->seq < right->seq ? -1 : 1;
-    }
-    return left->step < right->step ? -1 : left->step > right->step;
-}
-
-// Hangs every step under its parent, by time. Returns the first root, which `next` goes on from.
-static uint32_t
-link_steps(bridge_trace_tree_t *self)
-{
-    uint32_t first = NONE;
-    uint32_t last = NONE;
-    moment_t *moments = calloc(self->count + 1, sizeof(*moments));
-    assert(moments != NULL);
-    for (uint32_t i = 0; i < self->count; i++) {
-        step_t *step = &self->steps[i];
-        moments[i] = (moment_t){.at = step->at, .seq = step->seq, .step = i};
-        find_parent(self, step);
-        self->has_trimmed = self->has_trimmed || (step->is_record && step->seq < self->first) ||
-                            (step->cause_seq > 0 && step->cause_seq < self->first);
-    }
-    qsort(moments, self->count, sizeof(*moments), compare_moments);
-    for (uint32_t i = 0; i < self->count; i++) {
-        uint32_t place = moments[i].step;
-        step_t *parent =
-            self->steps[place].parent == NONE ? NULL : &self->steps[self->steps[place].parent];
-        uint32_t *last_p = parent == NULL ? &last : &parent->last_child;
-        if (*last_p != NONE) {
-            self->steps[*last_p].next = place;
-        } else {
-            *(parent == NULL ? &first : &parent->first_child) = place;
-        }
-        *last_p = place;
-    }
-    free(moments);
-    return first;
-}
-
-// The step behind `place` in the tree's order, or NONE.
-static uint32_t
-step_on(const bridge_trace_tree_t *self, uint32_t place)
-{
-    if (self->steps[place].first_child != NONE) {
-        return self->steps[place].first_child;
-    }
-    while (place != NONE && self->steps[place].next == NONE) {
-        place = self->steps[place].parent;
-    }
-    return place == NONE ? NONE : self->steps[place].next;
-}
-
-// --- Packing ------------------------------------------------------------------------------------
-
-void
-bridge_trace_tree_pack_seqs(const bridge_trace_tree_t *self, pack_t *out)
-{
-    pack_array(out, self->by_seq_count);
-    for (uint32_t i = 0; i < self->by_seq_count; i++) {
-        pack_uint(out, self->steps[self->by_seq[i]].seq);
-    }
-}
-
-static void
-pack_time(pack_t *out, const char *key, uint64_t time_us)
-{
-    char text[RFC3339_SIZE];
-    rfc3339_format(time_us, text);
-    pack_pair_text(out, key, text);
-}
-
-// The pairs of `map` but its seq, under `key`.
-static void
-pack_but_seq(pack_t *out, bus_view_t map)
-{
-    walk_pairs_t pairs = walk_pairs(map);
-    bus_view_t key, value;
-    size_t place = pack_map_begin(out);
-    uint32_t count = 0;
-    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
-        if (!view_is(key, "seq")) {
-            pack_str(out, key);
-            pack_raw(out, value);
-            count++;
-        }
-    }
-    pack_count(out, place, count);
-}
-
-// What others know of it. Returns how many pairs.
-static uint32_t
-pack_known(const bridge_trace_tree_t *self, const step_t *step, pack_t *out)
-{
-    uint32_t count = 0;
-    if (step->about.size > 0) {
-        pack_pair_raw(out, "about", kept(self, step->about));
-        count++;
-    }
-    if (step->karma.size > 0) {
-        pack_text(out, "karma");
-        pack_but_seq(out, kept(self, step->karma));
-        count++;
-    }
-    if (step->audit_first != NONE) {
-        pack_text(out, "audit");
-        size_t place = pack_array_begin(out);
-        uint32_t entries = 0;
-        for (uint32_t i = step->audit_first; i != NONE; i = self->audits[i].next) {
-            pack_but_seq(out, kept(self, self->audits[i].place));
-            entries++;
-        }
-        pack_count(out, place, entries);
-        count++;
-    }
-    if (step->known_by != NULL) {
-        pack_pair_text(out, "known_by", step->known_by);
-        count++;
-    }
-    return count;
-}
-
-static uint32_t
-pack_where(const bridge_trace_tree_t *self, const step_t *step, pack_t *out)
-{
-    uint32_t count = 0;
-    if (step->seq > 0) {
-        pack_pair_uint(out, "seq", step->seq);
-        count++;
-    }
-    if (step->cause_seq > 0) {
-        pack_text(out, "cause");
-        pack_array(out, 2);
-        pack_uint(out, step->cause_seq);
-        pack_uint(out, step->cause_n);
-        count++;
-    }
-    if (step->parent != NONE) {
-        pack_pair_uint(out, "parent", self->steps[step->parent].number);
-        pack_pair_text(out, "parent_by", step->parent_by);
-        count += 2;
-    }
-    return count;
-}
-
-static void
-pack_step(const bridge_trace_tree_t *self, const step_t *step, uint64_t began_at, pack_t *out)
-{
-    size_t map = pack_map_begin(out);
-    uint32_t count = 7;
-    pack_pair_uint(out, "step", step->number);
-    pack_pair_uint(out, "depth", step->depth);
-    pack_pair_text(out, "kind", kind_words[step->kind]);
-    pack_pair_text(out, "what", step->what);
-    pack_pair_text(out, "source", step->source);
-    pack_time(out, "at", step->at);
-    pack_pair_real(out, "offset_ms", (double) (step->at - began_at) / 1e3);
-    if (step->duration_us != NO_DURATION) {
-        pack_pair_real(out, "duration_ms", (double) step->duration_us / 1e3);
-        count++;
-    }
-    if (step->status[0] != '\0') {
-        pack_pair_text(out, "status", step->status);
-        count++;
-    }
-    if (step->http_status != 0) {
-        pack_pair_int(out, "http_status", step->http_status);
-        count++;
-    }
-    count += pack_where(self, step, out);
-    count += pack_known(self, step, out);
-    pack_count(out, map, count);
-}
-
-// When the first step began, and the last one known of ended.
-static void
-find_span(const bridge_trace_tree_t *self, uint64_t *ret_began_at, uint64_t *ret_ended_at)
-{
-    uint64_t began = self->count == 0 ? 0 : UINT64_MAX;
-    uint64_t ended = 0;
-    for (uint32_t i = 0; i < self->count; i++) {
-        const step_t *step = &self->steps[i];
-        // An effect's time is that of its end, the others' that of their beginning.
-        bool ends_later = step->duration_us != NO_DURATION && step->kind != KIND_EFFECT;
-        uint64_t end = step->at + (ends_later ? step->duration_us : 0);
-        began = step->at < began ? step->at : began;
-        ended = end > ended ? end : ended;
-    }
-    *ret_began_at = began;
-    *ret_ended_at = ended;
-}
-
-unsigned
-bridge_trace_tree_pack(bridge_trace_tree_t *self, pack_t *out)
-{
-    uint64_t began_at, ended_at;
-    uint32_t number = 0;
-    uint32_t first = link_steps(self);
-    find_span(self, &began_at, &ended_at);
-    pack_pair_text(out, "trace_id", self->trace_id);
-    if (self->count > 0) {
-        pack_time(out, "began_at", began_at);
-        pack_time(out, "ended_at", ended_at);
-    } else {
-        pack_pair_nil(out, "began_at");
-        pack_pair_nil(out, "ended_at");
-    }
-    pack_pair_real(out, "duration_ms", (double) (ended_at - began_at) / 1e3);
-    pack_pair_uint(out, "count", self->count);
-    pack_pair_bool(out, "truncated", self->is_truncated);
-    pack_pair_bool(out, "trimmed", self->has_trimmed);
-    pack_text(out, "steps");
-    pack_array(out, self->count);
-    for (uint32_t place = first; place != NONE; place = step_on(self, place)) {
-        step_t *step = &self->steps[place];
-        step->number = ++number;
-        step->depth = step->parent == NONE ? 0 : self->steps[step->parent].depth + 1;
-        pack_step(self, step, began_at, out);
-    }
-    assert(number == self->count);
-    return 8;
 }

@@ -244,15 +244,45 @@ cli_connect_ask(const cli_ask_t *ask)
     return cli_connect_run(&options);
 }
 
+enum { PROBLEM_SIZE = 200 };
+
+// "<field>: <problem>" of the first of the answer's details. False: it has none.
+static bool
+first_problem(bus_view_t body, char ret_text[PROBLEM_SIZE])
+{
+    bus_view_t value, row, field, problem;
+    if (body.data == NULL || walk_find(body, "details", &value) != BUS_OK) {
+        return false;
+    }
+    walk_t walk = walk_from(value);
+    walk_item_t head;
+    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY || head.count == 0 ||
+        walk_skip(&walk, &row) != BUS_OK || walk_find(row, "field", &value) != BUS_OK ||
+        walk_as_str(value, &field) != BUS_OK || walk_find(row, "problem", &value) != BUS_OK ||
+        walk_as_str(value, &problem) != BUS_OK) {
+        return false;
+    }
+    snprintf(ret_text,
+             PROBLEM_SIZE,
+             "%.*s: %.*s",
+             (int) field.size,
+             field.data,
+             (int) problem.size,
+             problem.data);
+    return true;
+}
+
 int
 cli_connect_refused(const char *topic, const client_answer_t *answer)
 {
     bus_view_t value;
     bus_view_t text = VIEW_NONE;
-    const char *meaning = error_meaning(answer->err);
-    if (answer->body.data == NULL || walk_find(answer->body, "message", &value) != BUS_OK ||
-        walk_as_str(value, &text) != BUS_OK) {
-        text = view_from_text(meaning);
+    char problem[PROBLEM_SIZE];
+    if (first_problem(answer->body, problem)) {
+        text = view_from_text(problem);
+    } else if (answer->body.data == NULL || walk_find(answer->body, "message", &value) != BUS_OK ||
+               walk_as_str(value, &text) != BUS_OK) {
+        text = view_from_text(error_meaning(answer->err));
     }
     char shown[256];
     return cli_fail(cli_exit_of(answer->err),

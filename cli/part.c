@@ -85,6 +85,8 @@ typedef struct {
     uint64_t store_bytes;
     bool rebuild;
     bool karma_test_helpers; // Karma's alone
+    const char *core_agents; // Core's alone
+    const char *core_seed;   // likewise
 } service_flags_t;
 
 // clang-format off
@@ -101,6 +103,13 @@ static const option_row_t karma_rows[] = {
     {"karma-test-helpers", 0, OPTION_FLAG, NULL, NULL,
      offsetof(service_flags_t, karma_test_helpers), 0, 0,
      "takes karma.test. commands and effective_at"},
+};
+static const option_row_t core_rows[] = {
+    SERVICE_ROWS,
+    {"core-agents", 0, OPTION_TEXT, "FILE", NULL, offsetof(service_flags_t, core_agents), 0, 0,
+     "names agents: JSON, {\"agents\": [{\"id\": ...}]}"},
+    {"core-seed", 0, OPTION_TEXT, "N", NULL, offsetof(service_flags_t, core_seed), 0, 0,
+     "where the selector's dice begin: the same choices again"},
 };
 // clang-format on
 
@@ -123,7 +132,9 @@ run_service(const service_definition_t *definition,
         return status;
     }
     // By the environment, because that is where a service's configuration comes from.
-    if (flags.karma_test_helpers && setenv("BHIV_KARMA_TEST_HELPERS", "1", 1) != 0) {
+    if ((flags.karma_test_helpers && setenv("BHIV_KARMA_TEST_HELPERS", "1", 1) != 0) ||
+        (flags.core_agents != NULL && setenv("BHIV_CORE_AGENTS", flags.core_agents, 1) != 0) ||
+        (flags.core_seed != NULL && setenv("BHIV_CORE_SEED", flags.core_seed, 1) != 0)) {
         return cli_fail(CLI_IO, "out of memory");
     }
     service_options_t options = {
@@ -145,8 +156,7 @@ static const option_table_t bucket_options = {
             "BHIV_KEY_PASSPHRASE has its signing keys lie under a passphrase instead of "
             "DIR/bucket.key. BHIV_BUCKET_QUOTAS=ai_assistant=400GB,gurukul=1TB gives quotas; "
             "BHIV_ADVISOR_EMAIL, BHIV_EXECUTOR_EMAIL and BHIV_OWNER_EMAIL say whom to write to.\n\n"
-            "  bhiv bucket --rebuild --dir ./state    # beside a running one: the same hash, the "
-            "same root",
+            "  bhiv bucket --rebuild --dir ./state    # beside a running one",
     .rows = bucket_rows,
     .row_count = sizeof bucket_rows / sizeof bucket_rows[0],
 };
@@ -194,7 +204,6 @@ const cli_command_t cli_part_karma = {
     .verbs = cli_karma_verbs,
 };
 
-static const option_row_t core_rows[] = {SERVICE_ROWS};
 static const option_row_t workflow_rows[] = {SERVICE_ROWS};
 
 static const option_table_t core_options = {

@@ -18,6 +18,7 @@
 enum {
     ALONE_MS = 200,         // without a broker it is ready after this
     HOUSEKEEPING_MS = 1000, // flushes when idle
+    DRAIN_LOOK_MS = 50,     // how often what is waited for is looked at
     REAP_EVERY = 10,        // of these: clears reader slots of dead processes
     SIGNAL_STATUS = 128,    // and the signal: a rebuild that was ended by it, as shells say it
 };
@@ -57,12 +58,36 @@ on_alone(void *arg)
     service_ready(self);
 }
 
+// Whether what the service began in the world is to be waited for.
+static bool
+is_busy(service_t *self)
+{
+    return self->definition->drain != NULL && self->is_started && !self->is_failing &&
+           client_is_connected(self->client) && self->definition->drain(self->state);
+}
+
+static void
+on_drain(void *arg)
+{
+    service_t *self = arg;
+    if (clock_boot_ms() >= self->drain_until_ms || !is_busy(self)) {
+        loop_stop(self->loop);
+    }
+}
+
 static void
 on_stop_signal(void *arg, int signal_number)
 {
     service_t *self = arg;
-    log_info("stopping", "signal=%d", signal_number);
-    loop_stop(self->loop);
+    bool waits = !self->is_draining && is_busy(self);
+    log_info("stopping", "signal=%d waits=%d", signal_number, (int) waits);
+    if (!waits) {
+        loop_stop(self->loop);
+        return;
+    }
+    self->is_draining = true;
+    self->drain_until_ms = clock_boot_ms() + SERVICE_DRAIN_MS;
+    (void) loop_add_timer(self->loop, DRAIN_LOOK_MS, 0, on_drain, self);
 }
 
 // Flushes what a power cut could take, once nothing more came for a while; so `ack` can follow.

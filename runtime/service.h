@@ -116,11 +116,17 @@ typedef struct {
     bus_err_t (*start)(service_t *service, void *state);
     void (*stop)(void *state);
     void (*act)(service_query_t *query);
+    // After SIGTERM, and then a few times a second for SERVICE_DRAIN_MS at most, while there is a
+    // broker: begins nothing more, and returns whether what it began is still under way. A second
+    // signal ends it at once. May be NULL.
+    bool (*drain)(void *state);
     // Adds pairs to the open map of req.<name>.health; returns how many. May be NULL.
     unsigned (*health)(void *state, store_txn_t *txn, pack_t *out);
     // The same for what a rebuild prints (a tree's root). May be NULL.
     unsigned (*rebuilt)(void *state, store_txn_t *txn, pack_t *out);
 } service_definition_t;
+
+enum { SERVICE_DRAIN_MS = 3000 }; // a part is out within 5 s of SIGTERM
 
 struct service_options {
     const char *dir; // the system's folder; the store is <dir>/<name>

@@ -133,6 +133,8 @@ struct service {
     bool is_pausing;   // lets more records come together before it asks for the next page
     bool is_awaited;   // somebody waits for an answer to a record of the page in hand
     bool needs_sync;   // committed since the last flush
+    bool is_draining;  // told to stop, and waits for what it began
+    uint64_t drain_until_ms;
 
     service_hand_t hand;
     void *message;   // of the largest schema

@@ -12,6 +12,7 @@
 #include "governance.h"
 #include "monitor.h"
 #include "quota.h"
+#include "storage.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -107,17 +108,6 @@ refuse_quota(service_apply_t *apply, const request_t *request, uint64_t bytes)
     refusal.rule = "product_quota";
     refusal.details = pack_view(details);
     return bucket_governance_refuse(apply, &refusal);
-}
-
-// The store has no room: bucket.storage said so (storage.h).
-static bus_err_t
-refuse_full(service_apply_t *apply, const request_t *request)
-{
-    bucket_refusal_t refusal =
-        refusal_of(request, BUS_FULL, "Bucket's store is full; deletions and reads go on");
-    refusal.rule = "store_full";
-    bus_err_t err = bucket_governance_count(apply, THREAT_STORAGE);
-    return err == BUS_OK ? bucket_governance_refuse(apply, &refusal) : err;
 }
 
 // --- artifact_write ------------------------------------------------------------------------------
@@ -216,9 +206,10 @@ check_write(service_apply_t *apply,
     if (err != BUS_ARTIFACT_NOT_FOUND) {
         return err;
     }
-    const bucket_state_t *state = apply->state;
-    if (state->totals.full_since != 0) {
-        return refuse_full(apply, request);
+    const bucket_refusal_t full = refusal_of(request, BUS_FULL, NULL);
+    err = bucket_storage_require(apply, &full);
+    if (err != BUS_OK) {
+        return err;
     }
     err = bucket_artifact_store_check(apply->txn, request->product, write->tags, write->tag_count);
     if (err == BUS_OK) {

@@ -4,6 +4,7 @@
 #include "governance.h"
 #include "monitor.h"
 #include "proto/note.h"
+#include "storage.h"
 
 #include <assert.h>
 
@@ -59,16 +60,25 @@ bucket_audit_append(service_apply_t *apply, const void *message)
     if (channel_decode_append(apply->body, &append, &problems) != BUS_OK) {
         return bucket_governance_refuse_problems(apply, &problems, operation, apply->body);
     }
-    const bucket_audit_t entry = {
-        .event_type = literal(append.event_type, event_types, COUNT(event_types)),
+    const bucket_refusal_t full = {
         .operation = operation,
         .product = view_from_text(channel_product_name(append.product)),
         .requester_id = channel_requester(apply->body),
+    };
+    bus_err_t err = bucket_storage_require(apply, &full);
+    if (err != BUS_OK) {
+        return err;
+    }
+    const bucket_audit_t entry = {
+        .event_type = literal(append.event_type, event_types, COUNT(event_types)),
+        .operation = operation,
+        .product = full.product,
+        .requester_id = full.requester_id,
         .severity = literal(append.severity, severities, COUNT(severities)),
         .details = append.details,
     };
     bucket_audit_place_t place;
-    bus_err_t err = bucket_audit_add(apply, &entry, &place);
+    err = bucket_audit_add(apply, &entry, &place);
     if (err != BUS_OK) {
         return err;
     }

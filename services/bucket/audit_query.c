@@ -16,7 +16,7 @@ enum {
     LOG_LIMIT_MAX = 1000,             // most of a page
     LOOKED_MAX = 50000,               // entries looked at for one page, in some 50 ms
     PAGE_BYTES_MAX = 3 * 1024 * 1024, // docs/contract.md section 1
-    LEAF_OVERHEAD = 128,              // of a leaf in a page beside its bytes: hash, keys
+    ENTRY_OVERHEAD = 72,              // of an entry in a page beside its own: leaf_index, logged_at
     PAGES_LIMIT = 1000,               // leaves where no limit is given
     CHECK_BYTES_MAX = 32 << 20,       // read for one page of verification: some 50 ms
     CHECK_PROBLEMS_MAX = 1000,        // named in one page
@@ -128,7 +128,7 @@ search_page(search_t *self, uint64_t *indexes, size_t limit, size_t *ret_count, 
         bus_view_t leaf = VIEW_NONE;
         bus_err_t read = bucket_audit_leaf(self->txn, index, &leaf);
         if (matches(self, read, leaf)) {
-            bytes += leaf.size;
+            bytes += leaf.size + ENTRY_OVERHEAD;
             if (count > 0 && bytes > PAGE_BYTES_MAX) {
                 break; // it begins the next page
             }

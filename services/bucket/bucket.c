@@ -16,6 +16,7 @@
 #include "quota.h"
 #include "retention.h"
 #include "runtime/log.h"
+#include "service_failure.h"
 #include "storage.h"
 #include "tables.h"
 
@@ -63,6 +64,13 @@ static const service_apply_row_t applies[] = {
      false,
      bucket_storage_apply,
      "room, or none",
+     false,
+     false},
+    {"governance.service_failure",
+     &SCHEMA_service_failure,
+     false,
+     bucket_service_failure_apply,
+     "a promise that was not kept",
      false,
      false},
     {"governance.clock.ahead", NULL, false, bucket_retention_clock, "sweeps wait", false, false},

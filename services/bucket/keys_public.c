@@ -6,6 +6,7 @@
 #include "governance.h"
 #include "keys_self.h"
 #include "proto/walk.h"
+#include "runtime/owner.h"
 
 #include <stdlib.h>
 
@@ -230,13 +231,14 @@ take_over(bucket_keys_t *keys, bus_view_t key_id, bus_view_t name, bool is_first
     }
 }
 
-// The owner's command that had it made cannot be used again.
+// The owner's command that had it made cannot be used again. A rotation goes by the wall clock, the
+// owner's other commands by the journal's: one that is too far ahead of it must not outrun them.
 static bus_err_t
 use_up(service_apply_t *apply, const schema_key_created_t *created)
 {
     bucket_state_t *state = apply->state;
     uint64_t signed_at = created->signed_at.has ? (uint64_t) created->signed_at.value : 0;
-    if (signed_at <= state->totals.owner_at) {
+    if (signed_at <= state->totals.owner_at || signed_at > apply->header->at + OWNER_WINDOW_US) {
         return BUS_OK;
     }
     state->totals.owner_at = signed_at;

@@ -1,8 +1,7 @@
-// storage.c - whether the store has room for artifacts.
+// storage.c - whether the store has room for what callers want to be kept.
 #include "storage.h"
 
 #include "audit.h"
-#include "governance.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@ enum {
     FULL_PERCENT = 85, // the store itself refuses at 90: what lies between is for deletions
     ROOM_PERCENT = 80, // below it artifacts are taken again
     MAIL_SIZE = 512,
+    THREAT_STORAGE = 1, // storage exhaustion
 };
 
 static bus_err_t
@@ -50,6 +50,21 @@ bucket_storage_apply(service_apply_t *apply, const void *message)
         err = bucket_audit_add(apply, &entry, &place);
     }
     return err == BUS_OK && storage->is_full.value ? mail(apply, storage) : err;
+}
+
+bus_err_t
+bucket_storage_require(service_apply_t *apply, const bucket_refusal_t *asked)
+{
+    const bucket_state_t *state = apply->state;
+    if (state->totals.full_since == 0) {
+        return BUS_OK;
+    }
+    bucket_refusal_t refusal = *asked;
+    refusal.err = BUS_FULL;
+    refusal.message = "Bucket's store is full; deletions and reads go on";
+    refusal.rule = "store_full";
+    bus_err_t err = bucket_governance_count(apply, THREAT_STORAGE);
+    return err == BUS_OK ? bucket_governance_refuse(apply, &refusal) : err;
 }
 
 void

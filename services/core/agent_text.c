@@ -210,6 +210,7 @@ choose(reading_t *self)
                 best = sentence; // the first of equals
             }
         }
+        assert(best != NULL); // fewer are chosen than there are
         best->chosen = true;
     }
 }

@@ -282,12 +282,18 @@ core_ask_show(service_query_t *query, const void *message)
 {
     const schema_core_task_query_t *asked = message;
     const core_task_t *running = core_task_find(query->state, asked->task_id);
-    if (running != NULL && running->is_done) {
+    if (running != NULL && running->is_done) { // told, and about to be kept
         core_task_pack_answer(running, query->answer);
         return BUS_OK;
     }
     if (running != NULL) {
         show_running(running, query->answer);
+        return BUS_OK;
+    }
+    if (core_multi_is_running(query->state, asked->task_id)) {
+        pack_map(query->answer, 2);
+        pack_pair_str(query->answer, "task_id", asked->task_id);
+        pack_pair_text(query->answer, "status", "running");
         return BUS_OK;
     }
     schema_core_task_t task;

@@ -23,5 +23,7 @@ bus_err_t core_ask_invalid(service_query_t *query, const char *field, const char
 
 // multi.c: req.core.handle_multi_task.
 BUS_CHECK bus_err_t core_multi_ask(service_query_t *query, const void *message);
+// Whether one of this id is under way.
+bool core_multi_is_running(const core_state_t *core, bus_view_t id);
 // Forgets those that are under way; nobody is answered. Their tasks go before.
 void core_multi_clear(core_state_t *core);

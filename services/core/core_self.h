@@ -23,8 +23,10 @@ struct core_state {
     transfers_t *transfers;
     // Tasks, the newest first.
     core_task_t *tasks;
-    unsigned running;     // of them
-    core_multi_t *multis; // the newest first
+    core_task_t *buckets[CORE_TASK_BUCKETS]; // the same, by the hash of their ids
+    unsigned running;                        // of them
+    unsigned done;                           // of them: told, and not yet applied
+    core_multi_t *multis;                    // the newest first
     unsigned multi_count;
     size_t done_bytes;   // of the finished ones' answers
     uint64_t facts_lost; // outcomes that the broker refused for good, since the start

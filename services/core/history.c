@@ -131,8 +131,8 @@ static bus_err_t
 find_oldest(const service_apply_t *apply, uint64_t *ret_seq, bool *ret_is_old)
 {
     BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key;
-    bus_view_t value;
+    bus_view_t key = VIEW_NONE;
+    bus_view_t value = VIEW_NONE;
     schema_core_task_t task;
     schema_problems_t problems = {.count = 0};
     bus_err_t err = store_cursor_open(apply->txn, CORE_TASKS, &cursor);
@@ -472,6 +472,46 @@ core_history_workflow(service_apply_t *apply, BUS_UNUSED const void *message)
     return err;
 }
 
+static bool
+is_executors(const service_apply_t *apply)
+{
+    return view_is(apply->header->source, "workflow_executor");
+}
+
+static bus_err_t
+conclude_workflow(service_apply_t *apply,
+                  uint64_t seq,
+                  schema_core_task_t *task,
+                  bool succeeded,
+                  bus_view_t result)
+{
+    task->workflow = succeeded ? VIEW_LITERAL("success") : VIEW_LITERAL("failed");
+    task->workflow_result = result;
+    return write_task(apply, seq, task);
+}
+
+bus_err_t
+core_history_execution(service_apply_t *apply, BUS_UNUSED const void *message)
+{
+    schema_core_task_t task;
+    uint64_t seq;
+    bus_view_t result;
+    bus_view_t task_id = text_at(apply->body, "execution_id", CORE_TASK_ID_MAX);
+    bus_view_t status = text_at(apply->body, "status", 16);
+    if (!is_executors(apply) || task_id.size == 0 ||
+        walk_find(apply->body, "execution_result", &result) != BUS_OK ||
+        !walk_pairs(result).is_whole) {
+        return BUS_OK;
+    }
+    bus_err_t err = core_history_find(apply->txn, task_id, &seq, &task);
+    if (is_damage(err)) {
+        return BUS_OK; // somebody else's, or the task is kept no more
+    }
+    bool is_its = err == BUS_OK && task.workflow.data != NULL &&
+                  view_equal(task.trace_id, text_at(apply->body, "trace_id", NAME_SIZE_MAX));
+    return is_its ? conclude_workflow(apply, seq, &task, view_is(status, "success"), result) : err;
+}
+
 bus_err_t
 core_history_finished(service_apply_t *apply, BUS_UNUSED const void *message)
 {
@@ -480,7 +520,7 @@ core_history_finished(service_apply_t *apply, BUS_UNUSED const void *message)
     schema_core_task_t task;
     bus_view_t value;
     uint64_t seq = 0;
-    if (!view_is(apply->header->source, "workflow_executor") ||
+    if (!is_executors(apply) ||
         schema_decode(&SCHEMA_workflow_finished, apply->body, &finished, &problems) != BUS_OK) {
         return BUS_OK;
     }
@@ -496,9 +536,7 @@ core_history_finished(service_apply_t *apply, BUS_UNUSED const void *message)
         return BUS_OK; // somebody else's, or the task is kept no more
     }
     if (err == BUS_OK) {
-        task.workflow = finished.success.value ? VIEW_LITERAL("success") : VIEW_LITERAL("failed");
-        task.workflow_result = finished.result;
-        err = write_task(apply, seq, &task);
+        err = conclude_workflow(apply, seq, &task, finished.success.value, finished.result);
     }
     return err == BUS_OK ? store_del(apply->txn, CORE_WORKFLOWS, STORE_U64(execution)) : err;
 }

@@ -19,8 +19,11 @@ BUS_CHECK bus_err_t core_history_error(service_apply_t *apply, const void *messa
 // core.feedback: a person's reward takes the place of the formula's. Answers {status, task_id,
 // agent_id, reward, previous, average_reward, count}. BUS_NOT_FOUND, BUS_VALIDATION_FAILED.
 BUS_CHECK bus_err_t core_history_feedback(service_apply_t *apply, const void *message);
-// workflow.execute of Core's own, and workflow.finished: what became of it.
+// workflow.execute of Core's own; and what became of it: core.event.workflow_execution, which tells
+// of every execution, and workflow.finished, of those that took time (and where the executor tells
+// no events).
 BUS_CHECK bus_err_t core_history_workflow(service_apply_t *apply, const void *message);
+BUS_CHECK bus_err_t core_history_execution(service_apply_t *apply, const void *message);
 BUS_CHECK bus_err_t core_history_finished(service_apply_t *apply, const void *message);
 
 // What is kept of a task: *ret_task points into the store. BUS_NOT_FOUND, BUS_CORRUPT, BUS_IO.

@@ -129,16 +129,14 @@ core_kb_block_next(core_kb_block_reader_t *self, core_kb_posting_t *ret_posting)
     uint64_t step;
     uint64_t frequency;
     uint64_t words;
-    if (!get_number(&self->at, self->end, &step) ||
-        !get_number(&self->at, self->end, &frequency) ||
+    if (!get_number(&self->at, self->end, &step) || !get_number(&self->at, self->end, &frequency) ||
         !get_number(&self->at, self->end, &words)) {
         return BUS_CORRUPT;
     }
     self->left--;
     self->passage += step;
-    *ret_posting = (core_kb_posting_t){.passage = self->passage,
-                                       .frequency = (uint32_t) frequency,
-                                       .words = (uint32_t) words};
+    *ret_posting = (core_kb_posting_t){
+        .passage = self->passage, .frequency = (uint32_t) frequency, .words = (uint32_t) words};
     return BUS_OK;
 }
 

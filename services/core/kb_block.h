@@ -48,7 +48,8 @@ BUS_CHECK bus_err_t core_kb_block_read(core_kb_block_reader_t *self,
                                        uint64_t first,
                                        bus_view_t stored);
 // BUS_NOT_FOUND behind the last, BUS_CORRUPT.
-BUS_CHECK bus_err_t core_kb_block_next(core_kb_block_reader_t *self, core_kb_posting_t *ret_posting);
+BUS_CHECK bus_err_t core_kb_block_next(core_kb_block_reader_t *self,
+                                       core_kb_posting_t *ret_posting);
 
 // The key of a block, or with `first` 0 of the totals.
 typedef struct {

@@ -5,7 +5,10 @@
 
 #include <assert.h>
 
-enum { OVERLAP_CHARS_MAX = CORE_KB_CHUNK_CHARS_MAX / 2 }; // the rest is for what is new
+enum {
+    OVERLAP_CHARS_MAX = CORE_KB_CHUNK_CHARS_MAX / 2, // the rest is for what is new
+    OVERLAP_BYTES_MAX = 4 * OVERLAP_CHARS_MAX
+};
 
 // --- Characters ----------------------------------------------------------------------------------
 
@@ -59,9 +62,9 @@ static bool
 is_stop_anywhere(uint32_t character)
 {
     return character == '!' || character == '?' || character == 0x2026 || character == 0x964 ||
-           character == 0x965 || character == 0x3002 || character == 0xff01 || character == 0xff0e ||
-           character == 0xff1f || character == 0x61f || character == 0x6d4 || character == 0x589 ||
-           character == 0x1362;
+           character == 0x965 || character == 0x3002 || character == 0xff01 ||
+           character == 0xff0e || character == 0xff1f || character == 0x61f || character == 0x6d4 ||
+           character == 0x589 || character == 0x1362;
 }
 
 // Those behind which no space is written.
@@ -86,8 +89,8 @@ is_abbreviation(bus_view_t text, size_t from, size_t at)
     static const char *const known[] = {
         "dr", "mr", "mrs", "ms", "st", "vs", "cf", "fig", "no", "vol", "ch", "pp", "prof", "etc"};
     size_t start = at;
-    while (start > from && core_kb_text_class((unsigned char) text.data[start - 1]) ==
-                               CORE_KB_TEXT_LETTER &&
+    while (start > from &&
+           core_kb_text_class((unsigned char) text.data[start - 1]) == CORE_KB_TEXT_LETTER &&
            (unsigned char) text.data[start - 1] < 0x80) {
         start--;
     }
@@ -137,9 +140,9 @@ ends_sentence(bus_view_t text, size_t from, size_t at, uint32_t character, size_
         return false;
     }
     size_t size;
-    uint32_t next = peek(text, at, &size);
+    (void) peek(text, at, &size);
     size_t end = at + size;
-    next = peek(text, end, &size);
+    uint32_t next = peek(text, end, &size);
     while (size > 0 && (is_closing(next) || next == '.' || is_stop_anywhere(next))) {
         end += size;
         next = peek(text, end, &size);
@@ -277,8 +280,8 @@ core_kb_chunk_next(bus_view_t text, const core_kb_chunk_t *previous, core_kb_chu
     while (from < text.size) {
         size_t chars = 0;
         if (overlap < previous->end) {
-            chars = from - overlap <= 4 * OVERLAP_CHARS_MAX ? count_chars(text, overlap, from)
-                                                            : CORE_KB_CHUNK_CHARS_MAX;
+            chars = from - overlap <= OVERLAP_BYTES_MAX ? count_chars(text, overlap, from)
+                                                        : CORE_KB_CHUNK_CHARS_MAX;
         }
         if (chars == 0 || chars > OVERLAP_CHARS_MAX) {
             overlap = from;

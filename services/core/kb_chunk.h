@@ -20,7 +20,8 @@ typedef struct {
 // The passage behind `previous` (zeros: the first). Whole sentences, as many as fit; a sentence
 // longer than a passage is cut between words, a word longer than one between characters. Together
 // they cover every word of the text, and none is without one. False where there is none.
-bool core_kb_chunk_next(bus_view_t text, const core_kb_chunk_t *previous, core_kb_chunk_t *ret_next);
+bool
+core_kb_chunk_next(bus_view_t text, const core_kb_chunk_t *previous, core_kb_chunk_t *ret_next);
 
 // The end of the sentence that begins at `from` (an offset at or below text.size): behind its full
 // stop, or its kin of other scripts, and the quotes and brackets that close with it; or before an

@@ -148,7 +148,7 @@ load_row(service_apply_t *apply, bus_view_t document_id, core_kb_row_t *row)
 static bool
 reals_equal(schema_real_t a, schema_real_t b)
 {
-    return a.has == b.has && (!a.has || memcmp(&a.value, &b.value, sizeof a.value) == 0);
+    return a.has == b.has && (!a.has || (a.value >= b.value && a.value <= b.value));
 }
 
 static bool
@@ -247,11 +247,8 @@ forget_part(store_txn_t *txn,
 // Removes parts [from, end) of the document: those whose passages follow each other at once, since
 // most of what that costs is by the word.
 static bus_err_t
-remove_parts(store_txn_t *txn,
-             core_kb_row_t *row,
-             uint32_t from,
-             uint32_t end,
-             core_kb_totals_t *totals)
+remove_parts(
+    store_txn_t *txn, core_kb_row_t *row, uint32_t from, uint32_t end, core_kb_totals_t *totals)
 {
     bus_err_t err = BUS_OK;
     core_kb_run_t run = {.first = 0};
@@ -368,8 +365,7 @@ fit_parts(add_t *self)
     bool is_last = self->index + 1 == self->parts;
     bus_err_t err = BUS_OK;
     if (is_last && row->part_count > self->parts) {
-        err = remove_parts(
-            self->apply->txn, row, self->parts, row->part_count, &self->totals);
+        err = remove_parts(self->apply->txn, row, self->parts, row->part_count, &self->totals);
         count = self->parts;
     }
     row->part_count = count;
@@ -421,7 +417,7 @@ static void
 pack_hash(pack_t *out, const char *key, const uint8_t hash[CORE_KB_HASH_SIZE])
 {
     char hex[CORE_KB_HASH_SIZE * 2 + 1];
-    for (int i = 0; i < CORE_KB_HASH_SIZE; i++) {
+    for (size_t i = 0; i < CORE_KB_HASH_SIZE; i++) {
         (void) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
     }
     pack_pair_text(out, key, hex);

@@ -133,13 +133,13 @@ typedef struct {
 } term_t;
 
 struct core_kb_gather {
-    names_t words;       // as folded
-    uint32_t *term_of;   // each word's term
-    uint32_t word_room;  // for term_of
-    names_t terms;       // stems
-    term_t *about;       // each term
-    uint32_t term_room;  // for about
-    entry_t *entries;    // in the order of the passages
+    names_t words;      // as folded
+    uint32_t *term_of;  // each word's term
+    uint32_t word_room; // for term_of
+    names_t terms;      // stems
+    term_t *about;      // each term
+    uint32_t term_room; // for about
+    entry_t *entries;   // in the order of the passages
     size_t entry_count;
     size_t entry_room;
     core_kb_posting_t *postings; // by term, once finished
@@ -193,8 +193,7 @@ static uint32_t
 term_of(core_kb_gather_t *self, core_kb_word_t *word)
 {
     bool is_new;
-    uint32_t number =
-        number_of(&self->words, view_from(word->folded, word->folded_size), &is_new);
+    uint32_t number = number_of(&self->words, view_from(word->folded, word->folded_size), &is_new);
     if (is_new) {
         if (number == self->word_room) {
             self->word_room = self->word_room == 0 ? ROOM_MIN : self->word_room * 2;

@@ -15,7 +15,7 @@ typedef struct {
 } core_kb_posting_t;
 
 typedef struct {
-    bus_view_t term; // lives as long as the gather
+    bus_view_t term;                   // lives as long as the gather
     const core_kb_posting_t *postings; // by passage; likewise
     size_t count;
 } core_kb_gathered_t;

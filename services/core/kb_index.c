@@ -94,8 +94,7 @@ find_or_begin(place_t *self, core_kb_term_t *ret_term)
 static bus_err_t
 put_totals(place_t *self, const core_kb_term_t *term)
 {
-    return store_put(
-        self->txn, CORE_KB_INDEX, key_of(self, 0), view_from(term, sizeof *term));
+    return store_put(self->txn, CORE_KB_INDEX, key_of(self, 0), view_from(term, sizeof *term));
 }
 
 static bus_err_t
@@ -147,8 +146,8 @@ add_term(place_t *self, const core_kb_gathered_t *gathered, core_kb_block_t *blo
         count_in(&term, &block->head, block->first);
         for (size_t i = 0; i < gathered->count; i++) {
             const core_kb_posting_t *posting = &gathered->postings[i];
-            term.frequency_max = posting->frequency > term.frequency_max ? posting->frequency
-                                                                         : term.frequency_max;
+            term.frequency_max =
+                posting->frequency > term.frequency_max ? posting->frequency : term.frequency_max;
             term.words_min = posting->words < term.words_min ? posting->words : term.words_min;
         }
         term.passages = passages;
@@ -283,20 +282,21 @@ cut_blocks(place_t *self, removal_t *removal)
     return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
 }
 
-// Makes one block of those before and behind what went, where both are small.
+// Makes one block of those before and from `at` on, where both are small.
 static bus_err_t
-merge(place_t *self, const removal_t *removal)
+merge(place_t *self, uint64_t at)
 {
     uint64_t before = 0;
     uint64_t behind = 0;
     bus_view_t stored;
     core_kb_block_t block;
-    bus_err_t err = find_before(self, removal->first, &before, &stored);
+    core_kb_block_clear(&block);
+    bus_err_t err = find_before(self, at, &before, &stored);
     if (err == BUS_OK) {
         err = core_kb_block_load(&block, before, stored);
     }
     if (err == BUS_OK) {
-        err = find_from(self, removal->first, &behind, &stored);
+        err = find_from(self, at, &behind, &stored);
     }
     core_kb_block_reader_t reader;
     if (err == BUS_OK) {
@@ -319,6 +319,22 @@ merge(place_t *self, const removal_t *removal)
     return err == BUS_OK ? put_block(self, &block) : err;
 }
 
+// The block that a removal was in, or before, with its two neighbours.
+static bus_err_t
+merge_around(place_t *self, const removal_t *removal)
+{
+    uint64_t first = 0;
+    bus_view_t stored;
+    bus_err_t err = merge(self, removal->first);
+    if (err == BUS_OK) {
+        err = find_before(self, removal->first, &first, &stored);
+    }
+    if (err == BUS_OK) {
+        return merge(self, first);
+    }
+    return err == BUS_IO ? err : BUS_OK;
+}
+
 static bus_err_t
 remove_term(place_t *self, removal_t *removal)
 {
@@ -328,7 +344,7 @@ remove_term(place_t *self, removal_t *removal)
         err = cut_blocks(self, removal);
     }
     if (err == BUS_OK && removal->removed > 0) {
-        err = merge(self, removal);
+        err = merge_around(self, removal);
     }
     if (err != BUS_OK || (removal->removed == 0 && !removal->damaged)) {
         return err;
@@ -354,11 +370,8 @@ remove_term(place_t *self, removal_t *removal)
 }
 
 bus_err_t
-core_kb_index_remove(store_txn_t *txn,
-                     const core_kb_gather_t *gather,
-                     size_t count,
-                     uint64_t first,
-                     uint64_t last)
+core_kb_index_remove(
+    store_txn_t *txn, const core_kb_gather_t *gather, size_t count, uint64_t first, uint64_t last)
 {
     BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
     bus_err_t err = store_cursor_open(txn, CORE_KB_INDEX, &cursor);

@@ -8,8 +8,8 @@
 //
 // Numbers of passages only grow: what is added goes behind everything there is. Totals and blocks
 // say the most that a posting in them can be worth (highest frequency, shortest passage), which
-// ranking needs to leave out what cannot matter; after a removal a total may promise too much, never
-// too little, and its count is exact. A damaged record costs its postings, never the journal.
+// ranking needs to leave out what cannot matter; after a removal a total may promise too much,
+// never too little, and its count is exact. A damaged record costs its postings, never the journal.
 #pragma once
 #include "kb_gather.h"
 #include "proto/auto.h"
@@ -18,14 +18,13 @@
 enum { CORE_KB_INDEX_BLOCK = 128 }; // postings: half a kilobyte, which is what an append rewrites
 
 // Adds all that was gathered. BUS_FULL, BUS_IO.
-BUS_CHECK bus_err_t core_kb_index_add(store_txn_t *txn, const core_kb_gather_t *gather, size_t count);
+BUS_CHECK bus_err_t core_kb_index_add(store_txn_t *txn,
+                                      const core_kb_gather_t *gather,
+                                      size_t count);
 // Removes the postings of passages [first, last] from every term that was gathered. BUS_FULL,
 // BUS_IO.
-BUS_CHECK bus_err_t core_kb_index_remove(store_txn_t *txn,
-                                         const core_kb_gather_t *gather,
-                                         size_t count,
-                                         uint64_t first,
-                                         uint64_t last);
+BUS_CHECK bus_err_t core_kb_index_remove(
+    store_txn_t *txn, const core_kb_gather_t *gather, size_t count, uint64_t first, uint64_t last);
 
 // What the index says of a term.
 typedef struct {

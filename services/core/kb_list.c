@@ -28,7 +28,7 @@ static void
 pack_pair_hash(pack_t *out, const core_kb_row_t *row)
 {
     char hex[2 * CORE_KB_HASH_SIZE + 1];
-    for (int i = 0; i < CORE_KB_HASH_SIZE; i++) {
+    for (size_t i = 0; i < CORE_KB_HASH_SIZE; i++) {
         (void) snprintf(hex + 2 * i, 3, "%02x", row->parts[0].sha256[i]);
     }
     if (row->part_count == 1) {

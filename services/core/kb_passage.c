@@ -32,6 +32,16 @@ core_kb_passage_totals(store_txn_t *txn, core_kb_totals_t *ret_totals)
     return err;
 }
 
+// Of a record of CORE_KB_PASSAGES.
+static uint64_t
+key_number(bus_view_t key)
+{
+    uint64_t number = 0;
+    assert(key.size == sizeof number);
+    memcpy(&number, key.data, sizeof number);
+    return number;
+}
+
 bus_err_t
 core_kb_passage_totals_repair(store_txn_t *txn, core_kb_totals_t *ret_totals)
 {
@@ -59,8 +69,7 @@ core_kb_passage_totals_repair(store_txn_t *txn, core_kb_totals_t *ret_totals)
             totals.bytes += value.size - ROW_HEAD_SIZE - row.overlap;
         }
         totals.passages++;
-        memcpy(&totals.next, key.data, sizeof totals.next);
-        totals.next++;
+        totals.next = key_number(key) + 1;
         err = store_next(cursor, &key, &value);
     }
     *ret_totals = totals;
@@ -255,8 +264,7 @@ core_kb_passage_unmark(store_txn_t *txn,
 {
     char folded[CORE_KB_PASSAGE_VALUE_MAX];
     size_t size = core_kb_text_fold(value, folded, sizeof folded);
-    return size == 0 ? BUS_OK
-                     : remove_row(txn, (int) attribute, view_from(folded, size), run);
+    return size == 0 ? BUS_OK : remove_row(txn, (int) attribute, view_from(folded, size), run);
 }
 
 bus_err_t

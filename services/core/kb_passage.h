@@ -56,14 +56,10 @@ typedef struct {
     uint64_t last;
 } core_kb_run_t;
 
-typedef enum {
-    CORE_KB_BOOK = 'b',
-    CORE_KB_TYPE = 't',
-    CORE_KB_VERSION = 'v'
-} core_kb_attribute_t;
+typedef enum { CORE_KB_BOOK = 'b', CORE_KB_TYPE = 't', CORE_KB_VERSION = 'v' } core_kb_attribute_t;
 
-// The owner of a run: of any passage in it. Put, find, remove. BUS_NOT_FOUND, BUS_CORRUPT, BUS_FULL,
-// BUS_IO.
+// The owner of a run: of any passage in it. Put, find, remove. BUS_NOT_FOUND, BUS_CORRUPT,
+// BUS_FULL, BUS_IO.
 BUS_CHECK bus_err_t core_kb_passage_own(store_txn_t *txn,
                                         core_kb_run_t run,
                                         bus_view_t document_id,

@@ -42,9 +42,8 @@ add_filter(core_kb_asked_t *asked, core_kb_attribute_t attribute, bus_view_t val
     }
     for (uint32_t i = 0; i < asked->filter_count; i++) {
         const core_kb_filter_t *other = &asked->filters[i];
-        if (other->attribute == attribute &&
-            view_equal(view_from(other->folded, other->size),
-                       view_from(filter.folded, filter.size))) {
+        if (other->attribute == attribute && view_equal(view_from(other->folded, other->size),
+                                                        view_from(filter.folded, filter.size))) {
             return NULL;
         }
     }
@@ -181,6 +180,7 @@ core_kb_question_read(bus_view_t text,
     ret_asked->term_count = 0;
     ret_asked->terms_left_out = 0;
     ret_asked->filter_count = 0;
+    ret_asked->steps_max = CORE_KB_QUESTION_STEPS_MAX;
     const char *problem = read_text(ret_asked, text, false, true);
     *reterr_field = "query";
     if (problem == NULL && filters.data != NULL) {

@@ -10,6 +10,10 @@ enum {
     CORE_KB_QUESTION_FILTERS_MAX = 8, // of one question: the rest is refused
 };
 
+// Postings decoded for one question: what it may cost of the service's loop. Reached only by dozens
+// of common words in a knowledge base of many hundred thousand passages.
+#define CORE_KB_QUESTION_STEPS_MAX UINT64_C(2000000)
+
 // A term that is looked for.
 typedef struct {
     char term[CORE_KB_TEXT_TERM_MAX];
@@ -29,6 +33,7 @@ typedef struct {
     uint32_t terms_left_out; // beyond the most
     core_kb_filter_t filters[CORE_KB_QUESTION_FILTERS_MAX];
     uint32_t filter_count;
+    uint64_t steps_max; // CORE_KB_QUESTION_STEPS_MAX
 } core_kb_asked_t;
 
 // Reads the text: words, and @book:x @type:y @version:z anywhere among them (a value with spaces in

@@ -17,6 +17,8 @@
 // Sums are made in several orders: a bound must not be below a score by its last bits.
 #define SLACK (1.0 + 1e-9)
 
+enum { LOOKS = 64 }; // passages looked at between two looks at what it costs
+
 typedef struct {
     core_kb_walk_t *walk;
     core_kb_posting_t at; // where it stands
@@ -212,6 +214,7 @@ static bus_err_t
 walk(rank_t *self)
 {
     uint64_t passage = 1;
+    uint64_t looked = 0;
     for (;;) {
         bus_err_t err = bring_all(self, passage);
         passage = lowest(self);
@@ -229,7 +232,7 @@ walk(rank_t *self)
         if (err != BUS_OK) {
             return err == BUS_NOT_FOUND ? BUS_OK : err;
         }
-        if (count_steps(self) > CORE_KB_RANK_STEPS_MAX) {
+        if (++looked % LOOKS == 0 && count_steps(self) > self->asked->steps_max) {
             self->ranking->is_partial = true;
             return BUS_OK;
         }
@@ -271,8 +274,7 @@ open_stream(rank_t *self, uint32_t term, const core_kb_totals_t *totals)
     }
     self->ranking->idf[term] = idf_of(totals->passages, known.passages);
     stream.weight = self->ranking->idf[term] * (double) wanted->count;
-    stream.bound =
-        stream.weight * saturation(known.frequency_max, known.words_min, self->average);
+    stream.bound = stream.weight * saturation(known.frequency_max, known.words_min, self->average);
     uint32_t place = self->count++;
     while (place > 0 && self->streams[place - 1].bound > stream.bound) {
         self->streams[place] = self->streams[place - 1];

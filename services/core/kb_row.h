@@ -5,7 +5,7 @@
 #include "proto/schema.h"
 
 enum {
-    CORE_KB_DOCUMENT_ID_MAX = 128,  // bytes
+    CORE_KB_DOCUMENT_ID_MAX = 128,   // bytes
     CORE_KB_DOCUMENT_PARTS_MAX = 64, // of 256 KiB, as the CLI cuts them: a book of 16 MiB, which
                                      // one command can still remove in a few seconds
     CORE_KB_HASH_SIZE = 32           // SHA-256
@@ -28,7 +28,9 @@ typedef struct {
 
 // Its views live as long as the transaction, or until its next write. BUS_NOT_FOUND, BUS_CORRUPT,
 // BUS_IO.
-BUS_CHECK bus_err_t core_kb_row_get(store_txn_t *txn, bus_view_t document_id, core_kb_row_t *ret_row);
+BUS_CHECK bus_err_t core_kb_row_get(store_txn_t *txn,
+                                    bus_view_t document_id,
+                                    core_kb_row_t *ret_row);
 // The same from a stored value. BUS_CORRUPT.
 BUS_CHECK bus_err_t core_kb_row_decode(bus_view_t stored, core_kb_row_t *ret_row);
 // BUS_FULL, BUS_IO.

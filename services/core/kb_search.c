@@ -8,11 +8,12 @@
 #include "kb_chunk.h"
 #include "kb_row.h"
 #include "proto/rfc3339.h"
+#include "runtime/clock.h"
 #include "runtime/log.h"
 
 enum {
-    ANSWER_PASSAGES = 3,  // that sentences are taken from: the original's
-    ANSWER_SENTENCES = 3  // likewise
+    ANSWER_PASSAGES = 3, // that sentences are taken from: the original's
+    ANSWER_SENTENCES = 3 // likewise
 };
 
 #define NOTHING "Nothing in the knowledge base answers this."
@@ -129,9 +130,7 @@ keep_sentence(sentence_t best[ANSWER_SENTENCES], const sentence_t *sentence)
         place--;
     }
     if (place < ANSWER_SENTENCES) {
-        memmove(&best[place + 1],
-                &best[place],
-                (ANSWER_SENTENCES - 1 - place) * sizeof best[0]);
+        memmove(&best[place + 1], &best[place], (ANSWER_SENTENCES - 1 - place) * sizeof best[0]);
         best[place] = *sentence;
     }
 }
@@ -146,7 +145,8 @@ read_sentences(const search_t *self, sentence_t best[ANSWER_SENTENCES])
         while (at < passage->text.size) {
             size_t end = core_kb_chunk_sentence_end(passage->text, at);
             sentence_t sentence = {.text = view_from(passage->text.data + at, end - at),
-                                   .order = order++};
+                                   .order = order};
+            order++;
             sentence.weight = weigh(self, sentence.text);
             keep_sentence(best, &sentence);
             at = core_kb_chunk_skip_space(passage->text, end);
@@ -182,8 +182,7 @@ pack_response(const search_t *self, pack_t *out)
         size += next->text.size;
         next->weight = 0;
     }
-    pack_pair_str(
-        out, "response", size > 0 ? view_from(text, size) : self->found[0].passage.text);
+    pack_pair_str(out, "response", size > 0 ? view_from(text, size) : self->found[0].passage.text);
 }
 
 // --- The rest of it ------------------------------------------------------------------------------
@@ -333,10 +332,9 @@ core_kb_search_answer(store_txn_t *txn,
     if (err != BUS_OK) {
         return err;
     }
-    uint32_t limit = question->limit <= 0 ? CORE_KB_SEARCH_LIMIT
-                     : question->limit > CORE_KB_SEARCH_LIMIT_MAX
-                         ? CORE_KB_SEARCH_LIMIT_MAX
-                         : (uint32_t) question->limit;
+    uint32_t limit = question->limit <= 0                         ? CORE_KB_SEARCH_LIMIT
+                     : question->limit > CORE_KB_SEARCH_LIMIT_MAX ? CORE_KB_SEARCH_LIMIT_MAX
+                                                                  : (uint32_t) question->limit;
     err = core_kb_rank(txn, &self.asked, limit, &self.ranking);
     if (err == BUS_OK) {
         err = look_up_all(&self, txn);
@@ -358,13 +356,10 @@ core_kb_search_query(service_query_t *self, const void *message)
                                          .filters = asked->filters,
                                          .limit = asked->limit.has ? asked->limit.value : 0,
                                          .query_id = self->header->id,
-                                         .at = self->header->at};
+                                         .at = clock_wall_us()};
     schema_problems_t problems = {.count = 1};
-    bus_err_t err = core_kb_search_answer(self->txn,
-                                          &question,
-                                          self->answer,
-                                          &problems.at[0].field,
-                                          &problems.at[0].problem);
+    bus_err_t err = core_kb_search_answer(
+        self->txn, &question, self->answer, &problems.at[0].field, &problems.at[0].problem);
     if (err != BUS_VALIDATION_FAILED) {
         return err;
     }

@@ -11,9 +11,9 @@
 #include "runtime/service.h"
 
 enum {
-    CORE_KB_SEARCH_LIMIT = 5,                      // passages where no limit is given: top_k
-    CORE_KB_SEARCH_LIMIT_MAX = CORE_KB_RANK_MAX,   // passages of one answer
-    CORE_KB_SEARCH_QUERY_MAX = 4096,               // bytes of a question that are read
+    CORE_KB_SEARCH_LIMIT = 5,                    // passages where no limit is given: top_k
+    CORE_KB_SEARCH_LIMIT_MAX = CORE_KB_RANK_MAX, // passages of one answer
+    CORE_KB_SEARCH_QUERY_MAX = 4096,             // bytes of a question that are read
 };
 
 typedef struct {

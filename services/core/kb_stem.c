@@ -17,7 +17,8 @@ typedef struct {
 static bool
 is_consonant(const word_t *word, size_t at)
 {
-    bool is_behind_consonant = false; // of the letters before `at`, as it alternates over a run of y
+    bool is_behind_consonant =
+        false; // of the letters before `at`, as it alternates over a run of y
     size_t from = at;
     while (from > 0 && word->bytes[from] == 'y') {
         from--;
@@ -130,12 +131,13 @@ static void
 tidy_1b(word_t *word)
 {
     size_t stem;
-    if (ends(word, "at", &stem) || ends(word, "bl", &stem) || ends(word, "iz", &stem)) {
-        replace(word, word->size, "e");
-    } else if (ends_double_consonant(word, word->size) &&
-               strchr("lsz", word->bytes[word->size - 1]) == NULL) {
+    bool lost_e = ends(word, "at", &stem) || ends(word, "bl", &stem) || ends(word, "iz", &stem);
+    if (!lost_e && ends_double_consonant(word, word->size) &&
+        strchr("lsz", word->bytes[word->size - 1]) == NULL) {
         word->size--;
-    } else if (measure(word, word->size) == 1 && ends_cvc(word, word->size)) {
+        return;
+    }
+    if (lost_e || (measure(word, word->size) == 1 && ends_cvc(word, word->size))) {
         replace(word, word->size, "e");
     }
 }
@@ -164,21 +166,41 @@ step_1c(word_t *word)
 }
 
 static const rule_t step_2[] = {
-    {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},  {"anci", "ance"},  {"izer", "ize"},
-    {"abli", "able"},   {"alli", "al"},     {"entli", "ent"},  {"eli", "e"},      {"ousli", "ous"},
-    {"ization", "ize"}, {"ation", "ate"},   {"ator", "ate"},   {"alism", "al"},   {"iveness", "ive"},
-    {"fulness", "ful"}, {"ousness", "ous"}, {"aliti", "al"},   {"iviti", "ive"},  {"biliti", "ble"},
+    {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"}, {"anci", "ance"}, {"izer", "ize"},
+    {"abli", "able"},   {"alli", "al"},     {"entli", "ent"}, {"eli", "e"},     {"ousli", "ous"},
+    {"ization", "ize"}, {"ation", "ate"},   {"ator", "ate"},  {"alism", "al"},  {"iveness", "ive"},
+    {"fulness", "ful"}, {"ousness", "ous"}, {"aliti", "al"},  {"iviti", "ive"}, {"biliti", "ble"},
 };
 
 static const rule_t step_3[] = {
-    {"icate", "ic"}, {"ative", ""}, {"alize", "al"}, {"iciti", "ic"},
-    {"ical", "ic"},  {"ful", ""},   {"ness", ""},
+    {"icate", "ic"},
+    {"ative", ""},
+    {"alize", "al"},
+    {"iciti", "ic"},
+    {"ical", "ic"},
+    {"ful", ""},
+    {"ness", ""},
 };
 
 static const rule_t step_4[] = {
-    {"al", ""},    {"ance", ""}, {"ence", ""}, {"er", ""},  {"ic", ""},  {"able", ""}, {"ible", ""},
-    {"ant", ""},   {"ement", ""}, {"ment", ""}, {"ent", ""}, {"ou", ""},  {"ism", ""},  {"ate", ""},
-    {"iti", ""},   {"ous", ""},  {"ive", ""},  {"ize", ""},
+    {"al", ""},
+    {"ance", ""},
+    {"ence", ""},
+    {"er", ""},
+    {"ic", ""},
+    {"able", ""},
+    {"ible", ""},
+    {"ant", ""},
+    {"ement", ""},
+    {"ment", ""},
+    {"ent", ""},
+    {"ou", ""},
+    {"ism", ""},
+    {"ate", ""},
+    {"iti", ""},
+    {"ous", ""},
+    {"ive", ""},
+    {"ize", ""},
 };
 
 // -ion goes only behind an s or a t.
@@ -220,7 +242,8 @@ core_kb_stem(char *word, size_t size)
             return size;
         }
     }
-    word_t self = {.bytes = word, .size = size};
+    word_t self = {.size = size};
+    self.bytes = word;
     step_1a(&self);
     step_1b(&self);
     step_1c(&self);

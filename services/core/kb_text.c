@@ -15,8 +15,12 @@ core_kb_text_decode(const char *at, const char *end, uint32_t *ret_character)
     const unsigned char *bytes = (const unsigned char *) at;
     size_t left = (size_t) (end - at);
     assert(left > 0);
-    size_t size = bytes[0] < 0x80 ? 1 : bytes[0] < 0xc2 ? 0 : bytes[0] < 0xe0 ? 2
-                : bytes[0] < 0xf0 ? 3 : bytes[0] < 0xf5 ? 4 : 0;
+    size_t size = bytes[0] < 0x80   ? 1
+                  : bytes[0] < 0xc2 ? 0
+                  : bytes[0] < 0xe0 ? 2
+                  : bytes[0] < 0xf0 ? 3
+                  : bytes[0] < 0xf5 ? 4
+                                    : 0;
     if (size == 0 || size > left) {
         *ret_character = 0xfffd;
         return 1;
@@ -70,9 +74,17 @@ static const span_t joining[] = {
 
 // Characters that are words, in texts without spaces: Kana and Han.
 static const span_t lone[] = {
-    {0x3005, 0x3007}, {0x3021, 0x302f}, {0x3041, 0x30fa},   {0x30fc, 0x30ff},
-    {0x31f0, 0x31ff}, {0x3400, 0x4dbf}, {0x4e00, 0x9fff},   {0xf900, 0xfaff},
-    {0xff66, 0xff9d}, {0x1b000, 0x1b16f}, {0x20000, 0x3ffff},
+    {0x3005, 0x3007},
+    {0x3021, 0x302f},
+    {0x3041, 0x30fa},
+    {0x30fc, 0x30ff},
+    {0x31f0, 0x31ff},
+    {0x3400, 0x4dbf},
+    {0x4e00, 0x9fff},
+    {0xf900, 0xfaff},
+    {0xff66, 0xff9d},
+    {0x1b000, 0x1b16f},
+    {0x20000, 0x3ffff},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -144,10 +156,10 @@ static const struct {
     uint16_t character;
     char letters[3];
 } pairs[] = {
-    {0xc6, "ae"},  {0xde, "th"},  {0xdf, "ss"},  {0xe6, "ae"},  {0xfe, "th"},  {0x132, "ij"},
-    {0x133, "ij"}, {0x152, "oe"}, {0x153, "oe"}, {0x1c4, "dz"}, {0x1c5, "dz"}, {0x1c6, "dz"},
-    {0x1c7, "lj"}, {0x1c8, "lj"}, {0x1c9, "lj"}, {0x1ca, "nj"}, {0x1cb, "nj"}, {0x1cc, "nj"},
-    {0x1e2, "ae"}, {0x1e3, "ae"}, {0x1f1, "dz"}, {0x1f2, "dz"}, {0x1f3, "dz"}, {0x1fc, "ae"},
+    {0xc6, "ae"},  {0xde, "th"},   {0xdf, "ss"},   {0xe6, "ae"},   {0xfe, "th"},   {0x132, "ij"},
+    {0x133, "ij"}, {0x152, "oe"},  {0x153, "oe"},  {0x1c4, "dz"},  {0x1c5, "dz"},  {0x1c6, "dz"},
+    {0x1c7, "lj"}, {0x1c8, "lj"},  {0x1c9, "lj"},  {0x1ca, "nj"},  {0x1cb, "nj"},  {0x1cc, "nj"},
+    {0x1e2, "ae"}, {0x1e3, "ae"},  {0x1f1, "dz"},  {0x1f2, "dz"},  {0x1f3, "dz"},  {0x1fc, "ae"},
     {0x1fd, "ae"}, {0x1e9e, "ss"}, {0xfb00, "ff"}, {0xfb01, "fi"}, {0xfb02, "fl"},
 };
 
@@ -194,6 +206,9 @@ fold_eastern(uint32_t character)
     if (character >= 0x400 && character <= 0x40f) {
         return character + 0x50;
     }
+    if (character >= 0x4c0 && character <= 0x4ce) { // odd capitals among even ones
+        return character == 0x4c0 ? 0x4cf : character + (character & 1);
+    }
     if (character >= 0x460 && character <= 0x52f) { // capitals stand before their small letters
         return character >= 0x48a || character <= 0x481 ? character | 1 : character;
     }
@@ -231,6 +246,9 @@ enum { FOLDED_MAX = 4 }; // bytes of one character
 static size_t
 fold(uint32_t character, char *out)
 {
+    if (character >= 0xff10 && character <= 0xff5a) { // fullwidth ASCII
+        character -= 0xfee0;
+    }
     if (character < 0x80) {
         bool is_capital = character >= 'A' && character <= 'Z';
         out[0] = (char) (is_capital ? character + 0x20 : character);
@@ -243,8 +261,6 @@ fold(uint32_t character, char *out)
         letter = latin_additional[character - 0x1e00];
     } else if (character >= 0xfb00 && character <= 0xfb02) {
         letter = '2';
-    } else if (character >= 0xff10 && character <= 0xff5a) { // fullwidth ASCII
-        return fold(character - 0xfee0, out);
     }
     if (letter == '2') {
         return fold_pair(character, out);
@@ -281,7 +297,8 @@ add_folded(core_kb_word_t *word, uint32_t character)
 static void
 drop_genitive(core_kb_word_t *word, size_t apostrophe)
 {
-    if (apostrophe > 0 && word->folded_size == apostrophe + 1 && word->folded[apostrophe] == 's') {
+    if (apostrophe > 0 && word->folded_size == apostrophe + 1 &&
+        word->folded[word->folded_size - 1] == 's') {
         word->folded_size = apostrophe;
     }
 }
@@ -317,11 +334,12 @@ core_kb_text_next_word(core_kb_words_t *self, core_kb_word_t *ret_word)
         uint32_t character;
         size_t size = core_kb_text_decode(self->at, self->end, &character);
         core_kb_text_class_t class_ = core_kb_text_class(character);
-        bool goes_on = class_ == CORE_KB_TEXT_LETTER ? first == CORE_KB_TEXT_LETTER || end == start
-                                                : class_ == CORE_KB_TEXT_JOINING ||
-                                                      (class_ == CORE_KB_TEXT_APOSTROPHE &&
-                                                       self->at == end && first == CORE_KB_TEXT_LETTER) ||
-                                                      (class_ == CORE_KB_TEXT_LONE && end == start);
+        bool goes_on = class_ == CORE_KB_TEXT_LETTER
+                           ? first == CORE_KB_TEXT_LETTER || end == start
+                           : class_ == CORE_KB_TEXT_JOINING ||
+                                 (class_ == CORE_KB_TEXT_APOSTROPHE && self->at == end &&
+                                  first == CORE_KB_TEXT_LETTER) ||
+                                 (class_ == CORE_KB_TEXT_LONE && end == start);
         if (!goes_on) {
             break;
         }
@@ -364,15 +382,14 @@ core_kb_text_fold(bus_view_t text, char *ret_folded, size_t size_max)
 
 // In the order of their bytes. English function words and the words that make a question one.
 static const char *const stops[] = {
-    "a",     "about", "after", "all",   "also",  "am",    "an",    "and",   "any",   "are",
-    "as",    "at",    "be",    "been",  "but",   "by",    "can",   "could", "did",   "do",
-    "does",  "for",   "from",  "had",   "has",   "have",  "he",    "her",   "here",  "his",
-    "how",   "i",     "if",    "in",    "into",  "is",    "it",    "its",   "me",    "my",
-    "no",    "not",   "of",    "on",    "or",    "our",   "she",   "should", "so",   "some",
-    "such",  "than",  "that",  "the",   "their", "them",  "then",  "there", "these", "they",
-    "this",  "those", "to",    "us",    "was",   "we",    "were",  "what",  "when",  "where",
-    "which", "while", "who",   "whom",  "whose", "why",   "will",  "with",  "would", "you",
-    "your",
+    "a",    "about", "after", "all",    "also",  "am",    "an",    "and",  "any",   "are",  "as",
+    "at",   "be",    "been",  "but",    "by",    "can",   "could", "did",  "do",    "does", "for",
+    "from", "had",   "has",   "have",   "he",    "her",   "here",  "his",  "how",   "i",    "if",
+    "in",   "into",  "is",    "it",     "its",   "me",    "my",    "no",   "not",   "of",   "on",
+    "or",   "our",   "she",   "should", "so",    "some",  "such",  "than", "that",  "the",  "their",
+    "them", "then",  "there", "these",  "they",  "this",  "those", "to",   "us",    "was",  "we",
+    "were", "what",  "when",  "where",  "which", "while", "who",   "whom", "whose", "why",  "will",
+    "with", "would", "you",   "your",
 };
 
 bool

@@ -91,8 +91,8 @@ leap(core_kb_walk_t *self, uint64_t passage)
     core_kb_block_key_t wanted;
     bus_view_t key = VIEW_NONE;
     bus_view_t stored = VIEW_NONE;
-    bus_err_t err = store_seek(
-        self->cursor, core_kb_block_key(&wanted, term_of(self), passage), &key, &stored);
+    bus_err_t err =
+        store_seek(self->cursor, core_kb_block_key(&wanted, term_of(self), passage), &key, &stored);
     uint64_t first;
     if (err == BUS_OK && core_kb_block_key_first(key, term_of(self), &first) && first == passage) {
         return enter(self, err, key, stored);

@@ -344,11 +344,22 @@ core_multi_ask(service_query_t *query, const void *message)
     return BUS_OK;
 }
 
+bool
+core_multi_is_running(const core_state_t *core, bus_view_t id)
+{
+    for (const multi_t *multi = core->multis; multi != NULL; multi = multi->next) {
+        if (view_is(id, multi->id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 core_multi_clear(core_state_t *core)
 {
-    while (core->multis != NULL) {
-        multi_t *multi = core->multis;
+    for (multi_t *multi = core->multis, *next = NULL; multi != NULL; multi = next) {
+        next = multi->next;
         destroy(&multi);
     }
 }

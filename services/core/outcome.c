@@ -181,6 +181,7 @@ pack_payload(batch_t *self)
 static void
 add_workflow(batch_t *self)
 {
+    assert(self->answer != NULL); // a task that failed asks for none
     begin_message(self, "workflow.execute");
     pack_map(self->out, 5);
     pack_pair_text(self->out, "trace_id", self->task->trace_id);
@@ -226,7 +227,7 @@ on_answer(void *arg, const client_answer_t *answer)
     free(sent);
 }
 
-void
+bool
 core_outcome_publish(const core_task_t *task, const core_answer_t *answer)
 {
     core_state_t *core = task->core;
@@ -258,6 +259,7 @@ core_outcome_publish(const core_task_t *task, const core_answer_t *answer)
         free(sent);
         lose(core, err);
     }
+    return err == BUS_OK;
 }
 
 bool

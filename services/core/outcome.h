@@ -5,7 +5,7 @@
 #pragma once
 #include "core_self.h"
 
-// Publishes it. `answer` is NULL for a task that failed.
-void core_outcome_publish(const core_task_t *task, const core_answer_t *answer);
+// Publishes it. `answer` is NULL for a task that failed. False: it is lost, and never applied.
+bool core_outcome_publish(const core_task_t *task, const core_answer_t *answer);
 // Whether there is room for the outcomes of what may be begun.
 bool core_outcome_has_room(const core_state_t *core);

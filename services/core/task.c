@@ -34,6 +34,54 @@ core_task_timeout_s(core_input_t input_type)
     return timeouts_s[input_type];
 }
 
+// --- By id ---------------------------------------------------------------------------------------
+
+static core_task_t **
+bucket_of(core_state_t *core, bus_view_t task_id)
+{
+    return &core->buckets[XXH3_64bits(task_id.data, task_id.size) % CORE_TASK_BUCKETS];
+}
+
+core_task_t *
+core_task_find(core_state_t *core, bus_view_t task_id)
+{
+    core_task_t *task = *bucket_of(core, task_id);
+    while (task != NULL && !view_is(task_id, task->task_id)) {
+        task = task->chain;
+    }
+    return task;
+}
+
+static void
+enter(core_task_t *self)
+{
+    core_state_t *core = self->core;
+    core_task_t **bucket = bucket_of(core, view_from_text(self->task_id));
+    self->chain = *bucket;
+    *bucket = self;
+    self->next = core->tasks;
+    if (core->tasks != NULL) {
+        core->tasks->prev = self;
+    }
+    core->tasks = self;
+}
+
+static void
+leave(core_task_t *self)
+{
+    core_state_t *core = self->core;
+    core_task_t **link = bucket_of(core, view_from_text(self->task_id));
+    while (*link != self) {
+        assert(*link != NULL);
+        link = &(*link)->chain;
+    }
+    *link = self->chain;
+    *(self->prev != NULL ? &self->prev->next : &core->tasks) = self->next;
+    if (self->next != NULL) {
+        self->next->prev = self->prev;
+    }
+}
+
 // --- Life ----------------------------------------------------------------------------------------
 
 static void
@@ -104,16 +152,12 @@ core_task_new(core_state_t *core, const core_task_ask_t *ask)
     self->deadline_us = self->started_us + timeouts_s[ask->input_type] * UINT64_C(1000000);
     self->done = ask->done;
     self->arg = ask->arg;
-    self->next = core->tasks;
-    if (core->tasks != NULL) {
-        core->tasks->prev = self;
-    }
-    core->tasks = self;
+    enter(self);
     core->running++;
     return self;
 }
 
-// Frees what only a running task needs.
+// Frees what is of no use once it was told.
 static void
 clear_work(core_task_t *self)
 {
@@ -122,25 +166,23 @@ clear_work(core_task_t *self)
     pack_destroy(&self->input);
     pack_destroy(&self->pdf_path);
     pack_destroy(&self->filters);
+    pack_destroy(&self->tags);
+    pack_destroy(&self->attempts);
 }
 
 static void
 destroy(core_task_t *self)
 {
     core_state_t *core = self->core;
+    leave(self);
     clear_work(self);
-    pack_destroy(&self->tags);
-    pack_destroy(&self->attempts);
     if (self->is_done) {
+        core->done--;
         core->done_bytes -= pack_view(self->output).size;
     } else {
         core->running--;
     }
     pack_destroy(&self->output);
-    *(self->prev != NULL ? &self->prev->next : &core->tasks) = self->next;
-    if (self->next != NULL) {
-        self->next->prev = self->prev;
-    }
     free(self);
 }
 
@@ -148,17 +190,6 @@ void
 core_task_abandon(core_task_t *self)
 {
     destroy(self);
-}
-
-core_task_t *
-core_task_find(const core_state_t *core, bus_view_t task_id)
-{
-    for (core_task_t *task = core->tasks; task != NULL; task = task->next) {
-        if (view_is(task_id, task->task_id)) {
-            return task;
-        }
-    }
-    return NULL;
 }
 
 const char *
@@ -170,8 +201,9 @@ core_task_agent(const core_task_t *self)
 void
 core_task_clear(core_state_t *core)
 {
-    while (core->tasks != NULL) {
-        destroy(core->tasks);
+    for (core_task_t *task = core->tasks, *next = NULL; task != NULL; task = next) {
+        next = task->next;
+        destroy(task);
     }
 }
 
@@ -215,13 +247,15 @@ static void
 finish(core_task_t *self, const core_answer_t *answer)
 {
     core_state_t *core = self->core;
-    core_outcome_publish(self, answer);
+    bool is_told = core_outcome_publish(self, answer);
     self->is_done = true;
     core->running--;
+    core->done++;
     core->done_bytes += pack_view(self->output).size;
     clear_work(self);
     answer_all(self);
-    if (core->done_bytes > CORE_TASK_DONE_BYTES_MAX) {
+    if (!is_told || core->done > CORE_TASKS_DONE_MAX ||
+        core->done_bytes > CORE_TASK_DONE_BYTES_MAX) {
         destroy(self);
     }
 }

@@ -20,8 +20,12 @@ enum {
     CORE_TASK_QUESTIONS_MAX = 8, // that wait for one task: a caller and its repeats
     CORE_TASK_ID_MAX = 64,
     CORE_TASK_USER_MAX = 255,
-    CORE_TASK_HASH_SIZE = 17,            // 16 hex digits and the NUL
-    CORE_TASK_DONE_BYTES_MAX = 64 << 20, // of answers that wait to be applied
+    CORE_TASK_HASH_SIZE = 17, // 16 hex digits and the NUL
+    // Finished ones that wait to be applied; beyond it they are forgotten, and for some
+    // milliseconds nobody can read them: a Core that is that far behind has other worries.
+    CORE_TASKS_DONE_MAX = 4096,
+    CORE_TASK_DONE_BYTES_MAX = 64 << 20, // of their answers
+    CORE_TASK_BUCKETS = 4096,            // of the table by id
 };
 
 // Called once, when the task is finished; it may be gone after it.
@@ -30,6 +34,7 @@ typedef void(core_task_done_fn)(void *arg, const core_task_t *task);
 struct core_task {
     core_task_t *prev;
     core_task_t *next;
+    core_task_t *chain; // in its bucket
     core_state_t *core;
     // What is asked.
     char task_id[CORE_TASK_ID_MAX + 1];
@@ -101,7 +106,7 @@ void core_task_start(core_task_t *self);
 // Forgets one that was not started.
 void core_task_abandon(core_task_t *self);
 // The running or just finished task of this id, or NULL.
-core_task_t *core_task_find(const core_state_t *core, bus_view_t task_id);
+core_task_t *core_task_find(core_state_t *core, bus_view_t task_id);
 
 // Packs what handle_task answers of a finished one.
 void core_task_pack_answer(const core_task_t *self, pack_t *out);

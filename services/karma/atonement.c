@@ -26,12 +26,9 @@ karma_atonement_appeal(service_apply_t *self, const void *message_)
 {
     const schema_karma_appeal_t *message = message_;
     uint64_t at = 0;
-    bus_err_t err = karma_intake_time(self, message->effective_at, message->timestamp, &at);
-    if (err != BUS_OK) {
-        return err;
-    }
     karma_ledger_t before;
-    err = karma_intake_require(self, message->user_id, &before);
+    bus_err_t err = karma_intake_begin(
+        self, message->user_id, message->effective_at, message->timestamp, &at, &before);
     if (err != BUS_OK) {
         return err;
     }

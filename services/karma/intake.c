@@ -72,6 +72,18 @@ karma_intake_require(service_apply_t *self, bus_view_t user_id, karma_ledger_t *
 }
 
 bus_err_t
+karma_intake_begin(service_apply_t *self,
+                   bus_view_t user_id,
+                   bus_view_t effective_at,
+                   bus_view_t timestamp,
+                   uint64_t *ret_at,
+                   karma_ledger_t *ret_ledger)
+{
+    bus_err_t err = karma_intake_time(self, effective_at, timestamp, ret_at);
+    return err == BUS_OK ? karma_intake_require(self, user_id, ret_ledger) : err;
+}
+
+bus_err_t
 karma_intake_qtable(service_apply_t *self, karma_qtable_t *ret_qtable, bool *ret_learns)
 {
     *ret_qtable = (karma_qtable_t){.steps = 0};

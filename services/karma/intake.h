@@ -26,6 +26,14 @@ BUS_CHECK bus_err_t karma_intake_require(service_apply_t *self,
                                          bus_view_t user_id,
                                          karma_ledger_t *ret_ledger);
 
+// Both, for a command about a user that there is.
+BUS_CHECK bus_err_t karma_intake_begin(service_apply_t *self,
+                                       bus_view_t user_id,
+                                       bus_view_t effective_at,
+                                       bus_view_t timestamp,
+                                       uint64_t *ret_at,
+                                       karma_ledger_t *ret_ledger);
+
 // The Q-table, to learn in. One whose record is damaged stays so, and karma goes on: then
 // *ret_learns is false, and this is another, to be thrown away. BUS_IO.
 BUS_CHECK bus_err_t karma_intake_qtable(service_apply_t *self,

@@ -10,7 +10,8 @@
 #include "trace.h"
 #include <stdlib.h>
 
-// Raised whenever the same journal gives another state: then the service rebuilds.
+// Raised whenever the same journal gives another state, or is kept otherwise: then a start says
+// `rules_changed`, and a state made anew is due (docs/services.md).
 enum { KARMA_RULES_VERSION = 3 };
 
 static const service_apply_row_t applies[] = {

@@ -24,15 +24,12 @@ karma_redeem(service_apply_t *self, const void *message_)
     const schema_karma_redeem_t *message = message_;
     double amount = message->amount.value;
     uint64_t at = 0;
-    bus_err_t err = karma_intake_time(self, message->effective_at, VIEW_NONE, &at);
-    if (err == BUS_OK) {
-        err = karma_intake_amount(self, amount);
-    }
-    if (err != BUS_OK) {
-        return err;
-    }
     karma_ledger_t before;
-    err = karma_intake_require(self, message->user_id, &before);
+    bus_err_t err = karma_intake_amount(self, amount);
+    if (err == BUS_OK) {
+        err = karma_intake_begin(
+            self, message->user_id, message->effective_at, VIEW_NONE, &at, &before);
+    }
     if (err != BUS_OK) {
         return err;
     }

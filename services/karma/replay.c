@@ -1,8 +1,8 @@
 // replay.c - a user's state made once more, from what is kept of what they did.
 //
 // A portion at a time, each in a read transaction of its own, so that commands and other questions
-// have their turn in between: a million events take seconds. What the user does meanwhile is left
-// out: a replay goes up to the event that was the last when it was asked for.
+// have their turn in between: a million events take a second or two. What the user does meanwhile
+// is left out: a replay goes up to the event that was the last when it was asked for.
 #include "replay.h"
 #include "intake.h"
 #include "operations.h"
@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PORTION = 1000 }; // records; some 3 ms
+enum { PORTION = 1000 }; // records; about a millisecond
 
 struct karma_replay {
     service_question_t *question; // NULL: not deferred yet
@@ -132,7 +132,9 @@ on_turn(void *queue)
         err = go_on(replay, txn);
     }
     self->count--;
-    memmove(&self->at[0], &self->at[1], self->count * sizeof self->at[0]);
+    for (size_t i = 0; i < self->count; i++) {
+        self->at[i] = self->at[i + 1];
+    }
     if (err == BUS_BUSY) {
         self->at[self->count++] = replay;
         return;
@@ -144,22 +146,25 @@ on_turn(void *queue)
     }
 }
 
+// Takes the replay, if there is room for it.
 static bus_err_t
-defer(service_query_t *query, karma_replay_t *replay)
+defer(service_query_t *query, karma_replay_t **replay_p)
 {
     karma_replays_t *self = &((karma_state_t *) query->state)->replays;
     if (self->count == KARMA_REPLAYS_MAX) {
         return BUS_BUSY;
     }
-    replay->question = service_query_defer(query);
-    if (replay->question == NULL) {
+    service_question_t *question = service_query_defer(query);
+    if (question == NULL) {
         return BUS_BUSY;
     }
+    (*replay_p)->question = question;
     if (self->count == 0) {
         self->service = query->service;
         self->timer = loop_add_timer(service_loop(query->service), 0, 0, on_turn, self);
     }
-    self->at[self->count++] = replay;
+    self->at[self->count++] = *replay_p;
+    *replay_p = NULL;
     return BUS_OK;
 }
 
@@ -193,9 +198,7 @@ karma_replay(service_query_t *self, const void *message_)
     err = ledger.actions > KARMA_REPLAY_MAX ? BUS_PAYLOAD_TOO_LARGE // found out early
                                             : go_on(replay, self->txn);
     if (err == BUS_BUSY) {
-        err = defer(self, replay);
-        replay = err == BUS_OK ? NULL : replay; // it is the queue's
-        return err;
+        return defer(self, &replay);
     }
     const char *why = NULL;
     err = conclude(replay, err, self->answer, &why);

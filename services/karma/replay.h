@@ -7,7 +7,7 @@
 typedef struct karma_replay karma_replay_t;
 
 enum {
-    KARMA_REPLAY_MAX = 1000000, // events of one user: 8 MB to know where they are, seconds to apply
+    KARMA_REPLAY_MAX = 1000000, // events of one user: 8 MB to know where they are
     KARMA_REPLAYS_MAX = 8       // at once, of that each; one more is BUS_BUSY
 };
 

@@ -50,6 +50,7 @@ struct workflow_act {
     size_t counts[WORKFLOW_ACTION_COUNT];
     uint64_t from[WORKFLOW_ACTION_COUNT]; // queued ones below were asked for
     service_query_t *query;               // of the look in hand
+    bool is_draining;                     // asks for nothing more
     pack_t *record;
     pack_t *body;
 };
@@ -94,6 +95,18 @@ forget_call(run_t *run)
 }
 
 static void
+run_free(run_t *run)
+{
+    forget_call(run);
+    if (run->transfer != 0) {
+        transfer_cancel(run->act->transfers, run->transfer);
+    }
+    pack_destroy(&run->payload);
+    pack_destroy(&run->finished);
+    free(run);
+}
+
+static void
 run_remove(run_t *run)
 {
     workflow_act_t *self = run->act;
@@ -104,13 +117,7 @@ run_remove(run_t *run)
     *at = run->next;
     self->count--;
     self->counts[run->action]--;
-    forget_call(run);
-    if (run->transfer != 0) {
-        transfer_cancel(self->transfers, run->transfer);
-    }
-    pack_destroy(&run->payload);
-    pack_destroy(&run->finished);
-    free(run);
+    run_free(run);
 }
 
 // --- Saying --------------------------------------------------------------------------------------
@@ -365,6 +372,8 @@ workflow_act_look(workflow_act_t *self, service_query_t *query)
     bus_err_t err = walk(self, WORKFLOW_IS_STARTED, look_at_started);
     if (err == BUS_OK) {
         sweep(self);
+    }
+    if (err == BUS_OK && !self->is_draining) {
         err = walk(self, WORKFLOW_IS_QUEUED, look_at_queued);
     }
     client_release(client);
@@ -372,6 +381,13 @@ workflow_act_look(workflow_act_t *self, service_query_t *query)
     if (err != BUS_OK) {
         log_error("open_unreadable", "error=%s hint=tried_again_each_second", error_text(err));
     }
+}
+
+bool
+workflow_act_drain(workflow_act_t *self)
+{
+    self->is_draining = true;
+    return self->count > 0;
 }
 
 // --- Life ----------------------------------------------------------------------------------------
@@ -397,8 +413,10 @@ workflow_act_destroy(workflow_act_t **self_p)
     if (self == NULL) {
         return;
     }
-    while (self->runs != NULL) {
-        run_remove(self->runs);
+    run_t *next = NULL;
+    for (run_t *run = self->runs; run != NULL; run = next) {
+        next = run->next;
+        run_free(run);
     }
     transfer_pool_destroy(&self->transfers);
     pack_destroy(&self->record);

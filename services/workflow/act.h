@@ -17,5 +17,8 @@ workflow_act_t *workflow_act_new(service_t *service, const workflow_servers_t *s
 // Ends what is under way. What was begun is for the next boot to call interrupted.
 void workflow_act_destroy(workflow_act_t **self_p);
 
+// Begins nothing more that it has not asked for. Returns whether anything is in its hands.
+bool workflow_act_drain(workflow_act_t *self);
+
 // Does what is due as of the query's transaction: the service's `act`, and once a second its tick.
 void workflow_act_look(workflow_act_t *self, service_query_t *query);

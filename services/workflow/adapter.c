@@ -186,8 +186,11 @@ make_excerpt(bus_view_t said, const char *secret, char text[EXCERPT_MAX + 1])
             i += secret_size;
             continue;
         }
-        unsigned char byte = (unsigned char) said.data[i++];
-        text[size++] = byte < ' ' || byte == 0x7f ? ' ' : (char) byte;
+        text[size] = said.data[i++];
+        if ((unsigned char) text[size] < ' ' || text[size] == 0x7f) {
+            text[size] = ' ';
+        }
+        size++;
     }
     size = walk_utf8_size(view_from(text, size));
     text[size] = '\0';

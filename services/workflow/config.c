@@ -246,7 +246,8 @@ check_servers(workflow_servers_t *servers)
     }
     const char *phone_id = servers->whatsapp_phone_id;
     if (servers->whatsapp_url != NULL && phone_id == NULL) {
-        return refuse_variable("BHIV_WHATSAPP_PHONE_ID", "is_needed_with_BHIV_WHATSAPP_URL");
+        log_warning("adapter_not_configured",
+                    "action=whatsapp hint=set_BHIV_WHATSAPP_PHONE_ID_beside_the_url");
     }
     if (phone_id != NULL && strpbrk(phone_id, "/?#% ") != NULL) {
         return refuse_variable("BHIV_WHATSAPP_PHONE_ID", "want_an_id");

@@ -141,7 +141,7 @@ repeat(service_apply_t *apply, const command_t *command, uint64_t seq)
     if (err == BUS_OK && !is_same(before, command->payload)) {
         return service_refuse(apply, BUS_DUPLICATE_EXECUTION, NULL, VIEW_NONE);
     }
-    workflow_execution_t execution;
+    workflow_execution_t execution = {.status = VIEW_NONE};
     if (err == BUS_OK) {
         err = workflow_execution_load(apply->txn, seq, state->record, &execution);
     }
@@ -349,7 +349,7 @@ workflow_execute_started(service_apply_t *apply, const void *message)
     workflow_state_t *state = apply->state;
     store_txn_t *txn = apply->txn;
     uint64_t seq = (uint64_t) fact->execution.value;
-    workflow_execution_t execution;
+    workflow_execution_t execution = {.status = VIEW_NONE};
     bus_err_t err = find_subject(apply, fact->execution.value, &execution);
     if (err != BUS_OK || !view_is(execution.status, WORKFLOW_QUEUED)) {
         return err; // somebody was first
@@ -380,7 +380,7 @@ bus_err_t
 workflow_execute_finished(service_apply_t *apply, const void *message)
 {
     const schema_workflow_finished_t *fact = message;
-    workflow_execution_t execution;
+    workflow_execution_t execution = {.status = VIEW_NONE};
     bus_err_t err = find_subject(apply, fact->execution.value, &execution);
     if (err != BUS_OK || !view_is(execution.status, WORKFLOW_STARTED)) {
         return err; // it had ended

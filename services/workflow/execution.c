@@ -159,7 +159,8 @@ workflow_execution_walk_open(store_txn_t *txn,
     uint8_t start[OPEN_KEY_SIZE];
     BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
     bus_view_t wanted = make_open_key(range->where, range->action, range->from, start);
-    bus_view_t key, boot;
+    bus_view_t key = VIEW_NONE;
+    bus_view_t boot = VIEW_NONE;
     bus_err_t err = store_cursor_open(txn, WORKFLOW_OPEN, &cursor);
     if (err == BUS_OK) {
         err = store_seek(cursor, wanted, &key, &boot);

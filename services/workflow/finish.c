@@ -201,10 +201,11 @@ make_repeat_key(uint64_t seq, uint64_t repeat, uint8_t key[REPEAT_KEY_SIZE])
 static bus_err_t
 find_repeats(store_txn_t *txn, uint64_t seq, uint64_t *ret_repeats, size_t *ret_count)
 {
-    uint8_t start[REPEAT_KEY_SIZE];
+    uint8_t start[REPEAT_KEY_SIZE] = {0};
     BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
     bus_err_t err = store_cursor_open(txn, WORKFLOW_REPEATS, &cursor);
-    bus_view_t key, value;
+    bus_view_t key = VIEW_NONE;
+    bus_view_t value = VIEW_NONE;
     *ret_count = 0;
     if (err == BUS_OK) {
         err = store_seek(cursor, make_repeat_key(seq, 0, start), &key, &value);

@@ -66,7 +66,8 @@ workflow_index_walk(store_txn_t *txn,
     bus_view_t prefix = view_from(start.bytes, start.size - sizeof(uint64_t));
     BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
     bus_err_t err = store_cursor_open(txn, WORKFLOW_INDEX, &cursor);
-    bus_view_t key, nothing;
+    bus_view_t key = VIEW_NONE;
+    bus_view_t nothing = VIEW_NONE;
     if (err == BUS_OK) {
         err = seek_down(cursor, wanted, &key);
     }

@@ -6,7 +6,7 @@ enum { WORKFLOW_METRIC_BOUNDS = 9 };
 // Upper bounds of the histogram, in microseconds.
 extern const uint64_t workflow_metric_bounds_us[WORKFLOW_METRIC_BOUNDS];
 
-// Counts one that ended. `action`: one of ours, or "other". BUS_FULL, BUS_IO, BUS_CORRUPT.
+// Counts one that ended. `action`: one of ours, or "other". BUS_FULL, BUS_IO.
 BUS_CHECK bus_err_t workflow_metric_count(store_txn_t *txn,
                                           const char *action,
                                           bool success,

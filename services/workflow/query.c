@@ -104,13 +104,15 @@ static bus_err_t
 walk_all(listing_t *self)
 {
     BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key, value;
+    bus_view_t key = VIEW_NONE;
+    bus_view_t value = VIEW_NONE;
     bus_err_t err = store_cursor_open(self->query->txn, WORKFLOW_EXECUTIONS, &cursor);
     if (err == BUS_OK) {
         err = store_last(cursor, &key, &value);
     }
     while (err == BUS_OK || err == BUS_CORRUPT) {
-        uint64_t seq;
+        uint64_t seq = 0;
+        assert(key.data != NULL && key.size == sizeof seq); // the cursor stands on it
         memcpy(&seq, key.data, sizeof seq);
         if (!take(self, seq)) {
             return BUS_OK;

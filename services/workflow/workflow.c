@@ -111,6 +111,13 @@ stop(void *arg)
     workflow_act_destroy(&state->act);
 }
 
+static bool
+drain(void *arg)
+{
+    const workflow_state_t *state = arg;
+    return workflow_act_drain(state->act);
+}
+
 // Both what was committed and what is due bring it to look at what is open.
 static void
 look(service_query_t *query)
@@ -149,5 +156,6 @@ const service_definition_t workflow_definition = {
     .start = start,
     .stop = stop,
     .act = look,
+    .drain = drain,
     .health = pack_health,
 };

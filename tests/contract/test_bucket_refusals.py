@@ -266,6 +266,15 @@ def test_the_same_key_gets_the_first_refusal_again(bucket):
     assert first.json()["audit_id"] == again.json()["audit_id"]
 
 
+def test_a_read_keeps_no_answer_for_its_key(bucket):
+    """A key is for what changes state: else each page that is read would lie in the store for a day."""
+    headers = {"Idempotency-Key": name("key")}
+    queries = [good("metadata_query"), good("metadata_query"), {"product": "enforcement"}]
+    answers = [bucket.by_http("metadata_query", query, headers=headers) for query in queries]
+    assert [answer.status_code for answer in answers] == [200] * 3, answers[-1].text
+    assert len({answer.json()["audit_id"] for answer in answers}) == 3
+
+
 def test_a_key_that_was_used_before_hides_no_violation(bucket):
     """Else whoever sends one used key with everything would never be escalated."""
     who, headers = name("m"), {"Idempotency-Key": name("key")}

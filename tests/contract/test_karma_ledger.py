@@ -193,6 +193,23 @@ def test_a_replay_gives_the_same_hash(shared_system, user):
     assert answer["state_hash"] == profile(shared_system, user)["state_hash"]
 
 
+def test_a_long_replay_leaves_out_what_comes_after_it(shared_system, peer, user):
+    life_event = ["karma.life_event", {}, {"user_id": user, "action": "helping_peers", "role": "learner"}]
+    header, _ = peer.ask("$bus.batch", [life_event] * 10_000)
+    assert header["status"] == "success"
+    eventually(lambda: profile(shared_system, user)["action_stats"]["total_actions"] == 10_000, what="10,000 applied")
+    kept = profile(shared_system, user)["state_hash"]
+    late = [peer.send("req.karma.replay", {"user_id": user}, reply_to=peer.inbox) for _ in range(8)]
+    peer.send("karma.life_event", life_event[2])
+    for ident in late:
+        header, answer = peer.answer(ident)
+        assert header["status"] == "success", answer
+        assert (answer["matches"], answer["events"], answer["state_hash"]) == (True, 10_000, kept)
+    eventually(lambda: profile(shared_system, user)["action_stats"]["total_actions"] == 10_001, what="the one more")
+    again = good(call(shared_system, "GET", f"/api/v1/karma/{user}/replay"))
+    assert (again["matches"], again["events"]) == (True, 10_001)
+
+
 def test_a_replay_until_a_time_shows_what_was_then(shared_system, user):
     times = ["2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z", "2025-01-03T00:00:00Z"]
     hashes = []

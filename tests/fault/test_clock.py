@@ -3,6 +3,7 @@
 import time
 
 from support.broker import Broker, ack_of, say, stats_of
+from support.bucket import Bucket
 from support.checker import check
 from support.load import Publisher
 from support.peer import Peer
@@ -112,6 +113,18 @@ def test_a_clock_stepped_while_it_runs_takes_no_answer(bhiv, tmp_path, faults):
             eventually(lambda: peer.ask("req.karma.health")[0]["status"] == "success")
             header, answer = peer.ask("karma.life_event", life, timeout=4)
             assert header["status"] == "success" and answer["user_id"] == "u", answer
+
+
+def test_a_stepped_clock_does_not_shut_the_owner_out(bhiv, tmp_path, faults):
+    """A signature must be near the journal's time, which a stepped wall clock does not move."""
+    page = faults("none")
+    with System(bhiv, tmp_path / "d", env=page.env) as system, Bucket(system) as bucket:
+        hold = {"artifact_id": bucket.put(), "product": "gurukul", "reason": "r"}
+        for step in (0, HOUR, -HOUR, YEAR, 0):
+            page.clock_us = step
+            for is_held in (True, False):
+                answer = bucket.as_owner("POST", "/bucket/legal-hold", {**hold, "hold": is_held})
+                assert answer.status_code == 200, answer.text
 
 
 def test_a_message_says_the_journals_time_and_the_publishers(bhiv, tmp_path, faults):

@@ -129,6 +129,14 @@ def test_an_entry_is_shown_with_the_bytes_of_its_leaf(filled):
     assert "refused" in sheet and audit_id in sheet and shown["leaf_hash"] in sheet
 
 
+@pytest.mark.parametrize("words", [("audit", "log"), ("audit", "export"), ("audit", "verify"), ("keys", "list")])
+def test_a_full_stdout_is_said_whatever_was_asked(filled, bhiv, words):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([bhiv, *words, "--dir", str(filled.folder)], stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=20, check=False)
+    assert done.returncode == 74 and "cannot write to stdout" in done.stderr
+
+
 def test_what_is_not_there_is_said(filled, tmp_path):
     for verb in ("show", "receipt"):
         done = filled.run("audit", verb, "audit_999999")

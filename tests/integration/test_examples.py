@@ -128,3 +128,32 @@ def test_shell_example_runs_as_printed(shared_system, name):
     )
     assert done.returncode == 0, done.stderr
     assert '"merit_score"' in done.stdout
+
+
+def test_an_artifact_is_kept_and_read_and_its_id_taken(shared_system):
+    done = run(shared_system, "artifact.py", "gurukul", "an-example")
+    assert done.returncode == 0, done.stderr
+    kept, read = (json.loads(line) for line in done.stdout.splitlines())
+    assert kept["channel"] == "write_confirmation" and read["channel"] == "read_response"
+    again = run(shared_system, "artifact.py", "gurukul", "an-example")
+    refused = json.loads(again.stdout.splitlines()[0])
+    assert again.returncode == 1 and refused["error_code"] == "DUPLICATE_ARTIFACT_ID" and refused["audit_id"]
+
+
+def test_a_receipt_and_an_export_verify_without_the_program(shared_system, tmp_path):
+    def bhiv(*args):
+        return shared_system.run(*args).stdout
+
+    kept = json.loads(run(shared_system, "artifact.py").stdout.splitlines()[0])
+    key, receipt, export = (tmp_path / leaf for leaf in ("log.vkey", "receipt", "export"))
+    key.write_text(bhiv("keys", "export-public"))
+    receipt.write_text(bhiv("audit", "receipt", kept["audit_id"]))
+    export.write_text(bhiv("audit", "export"))
+    for file in (receipt, export):
+        good = run(shared_system, "verify.py", str(file), str(key))
+        assert good.returncode == 0 and good.stdout.startswith("good: "), good.stderr
+        text = file.read_text()
+        place = text.index("checkpoint") + 40 if file == export else text.index("\n\n") + 5
+        other = "A" if text[place] != "A" else "B"
+        file.write_text(text[:place] + other + text[place + 1:])
+        assert run(shared_system, "verify.py", str(file), str(key)).returncode == 1

@@ -1,4 +1,7 @@
-"""The first five minutes of the README work as printed, against a fresh system on other ports."""
+"""The first five minutes of the README work as printed, against a fresh system on other ports.
+
+A printed command succeeds, or says `# 403` and is refused. What it writes under /tmp goes elsewhere.
+"""
 
 import os
 import pathlib
@@ -42,15 +45,16 @@ def fixture_shell(shared_system, tmp_path_factory):
     """What makes of a printed command one for this system: other ports, another place for a file."""
     system = shared_system
     ports = {"8000": "karma", "8001": "bucket", "8080": "console"}
-    cursor = tmp_path_factory.mktemp("readme") / "cursor"
+    folder = tmp_path_factory.mktemp("readme")
     env = {"BHIV_DIR": str(system.folder), "BHIV_INGRESS": system.ingress,
            "BHIV_EGRESS": system.egress}
 
     def make(command):
+        command = command.replace("/tmp/", f"{folder}/")
         for port, name in ports.items():
             command = command.replace(f"localhost:{port}", system.url(name, "")[len("http://"):])
         command = re.sub(r"\bbhiv (?=[a-z])", f"{pathlib.Path(system.bhiv).resolve()} ", command)
-        return ["bash", "-ec", "exec " * (";" not in command) + command.replace("/tmp/cursor", str(cursor))], env
+        return ["bash", "-ec", "exec " * (";" not in command) + command], env
 
     return make
 
@@ -72,7 +76,8 @@ def test_a_printed_command_works(shell, command):
         done = run(shell, command)
         assert done.returncode == 0, f"{done.stdout} {done.stderr}"
         # What Bucket tells Karma arrives a moment after the answer, as the README says.
-        return done.stdout if '"error' not in done.stdout else None
+        is_refused, is_kept = done.stdout.startswith('{"status":"error"'), "> /tmp/" in command
+        return (done.stdout or is_kept) and is_refused == ("# 403" in command)
 
     assert eventually(works, 10, what=command)
 

@@ -104,6 +104,32 @@ Test(audit_query, pages_from_the_first_entry_to_the_last)
     expect_log("{\"after\":9223372036854775807}", "", INT64_MAX);
 }
 
+Test(audit_query, cuts_a_page_at_three_mebibytes)
+{
+    enum { LARGE = 1000, MEBIBYTES = 3 * 1024 * 1024 };
+    BUS_AUTO(pack_destroy) pack_t *details = pack_new();
+    char *pad = calloc(1, 3000);
+    memset(pad, 'x', 2999);
+    pack_map(details, 1);
+    pack_pair_text(details, "pad", pad);
+    free(pad);
+    help_begin(help);
+    for (unsigned i = 0; i < LARGE; i++) {
+        service_apply_t apply = help_record(help, "bucket.test", NULL);
+        const bucket_audit_t entry = {
+            .event_type = "read", .operation = "test", .details = pack_view(details)};
+        bucket_audit_place_t place;
+        cr_assert_eq(bucket_audit_add(&apply, &entry, &place), BUS_OK);
+    }
+    help_commit(help);
+    const char *const pages[] = {"{\"limit\":1000}", "{\"limit\":1000,\"after\":39}"};
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(ask(bucket_audit_query_log, &SCHEMA_audit_log_query, pages[i]), BUS_OK);
+        size_t size = pack_view(help->packed).size;
+        cr_expect(size <= MEBIBYTES && size > MEBIBYTES - 30000, "%s: %zu", pages[i], size);
+    }
+}
+
 Test(audit_query, lists_what_fits_all_filters)
 {
     expect_log("{\"product\":\"gurukul\",\"event_type\":\"read\"}", "", -1);

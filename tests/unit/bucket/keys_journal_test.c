@@ -1,6 +1,7 @@
 // keys_journal_test.c - signing keys in the journal: announced, rotated, and what a crash cannot
 // take.
 #include "keys_help.h"
+#include "runtime/clock.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,11 +80,26 @@ Test(keys_journal, are_rotated_by_the_owner_alone)
     cr_assert_eq(keys_rotate(help, KEYS_OWNER), BUS_OK);
     note_verifier_t meanwhile = keys_active(help);
     cr_expect(keys_is_same(&before, &meanwhile)); // until the journal says so
+    help->at = clock_wall_us();
     cr_assert_eq(keys_apply_said(help), BUS_OK);
     note_verifier_t after = keys_active(help);
     cr_expect_not(keys_is_same(&before, &after));
     cr_expect_str_eq(after.name, before.name);
     cr_expect_gt(help->state.totals.owner_at, 0); // and the command is used up
+    keys_destroy(&help);
+}
+
+Test(keys_journal, whose_rotation_is_far_ahead_of_the_journal_shut_the_owner_out_of_nothing)
+{
+    help_t *help = keys_announced();
+    keys_add_owner(help);
+    help->at = clock_wall_us() - UINT64_C(3600000000);
+    note_verifier_t before = keys_active(help);
+    cr_assert_eq(keys_rotate(help, KEYS_OWNER), BUS_OK);
+    cr_assert_eq(keys_apply_said(help), BUS_OK);
+    note_verifier_t after = keys_active(help);
+    cr_expect_not(keys_is_same(&before, &after));
+    cr_expect_eq(help->state.totals.owner_at, 0);
     keys_destroy(&help);
 }
 

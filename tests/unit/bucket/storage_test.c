@@ -1,5 +1,7 @@
-// storage_test.c - artifacts are refused before the store is full, and only artifacts.
+// storage_test.c - artifacts and callers' entries are refused before the store is full, and nothing
+// else.
 #include "artifact_help.h"
+#include "bucket/audit.h"
 #include "bucket/storage.h"
 #include <string.h>
 
@@ -34,6 +36,24 @@ Test(storage, refuses_artifacts_from_the_place_where_it_was_said)
         BUS_OK);
     cr_assert_eq(say(help, "bhiv_bucket", ROOM), BUS_OK);
     cr_assert_eq(artifact_write(help, "gurukul", "b", ""), BUS_OK);
+    help_destroy(&help);
+}
+
+// What they hold counts to no quota: only this keeps a caller from filling the store with them.
+Test(storage, refuses_callers_entries_too_while_refusals_are_audited)
+{
+    static const char append[] =
+        "{\"event_type\":\"read\",\"product\":\"gurukul\",\"details\":{},\"requester_id\":\"m\"}";
+    help_t *help = help_new();
+    cr_assert_eq(say(help, "bhiv_bucket", FULL), BUS_OK);
+    cr_assert_eq(help_apply(help, bucket_audit_append, NULL, "bucket.audit_append", append),
+                 BUS_INTERNAL);
+    cr_assert_str_eq(help_value(help, "error_code"), "\"STORE_FULL\"");
+    cr_assert_str_eq(help_value(help, "rule"), "\"store_full\"");
+    cr_assert_eq(help->state.tree.size, 2);
+    cr_assert_eq(say(help, "bhiv_bucket", ROOM), BUS_OK);
+    cr_assert_eq(help_apply(help, bucket_audit_append, NULL, "bucket.audit_append", append),
+                 BUS_OK);
     help_destroy(&help);
 }
 

@@ -129,8 +129,8 @@ Test(registry, refuses_a_file_that_cannot_be_right)
         "{\"agents\":[{\"id\":\"a\",\"url\":\"http://x/v1\"}]}",
         "{\"agents\":[{\"id\":\"a\",\"kind\":\"http\"}]}",
         "{\"agents\":[{\"id\":\"a\",\"kind\":\"http\",\"url\":\"file:///etc\",\"model\":\"m\"}]}",
-        "{\"agents\":[{\"id\":\"a\",\"kind\":\"http\",\"url\":\"http://x/v1\",\"model\":\"m\","
-        "\"key_env\":\"NO_SUCH_VARIABLE\"}]}",
+        ("{\"agents\":[{\"id\":\"a\",\"kind\":\"http\",\"url\":\"http://x/v1\",\"model\":\"m\","
+         "\"key_env\":\"NO_SUCH_VARIABLE\"}]}"),
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         core_registry_t *self = NULL;

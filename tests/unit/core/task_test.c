@@ -331,6 +331,37 @@ Test(task, asks_for_a_workflow_where_its_agent_does)
     help_destroy(&help);
 }
 
+Test(task, shows_what_the_executor_tells_of_its_workflow)
+{
+    static const char execution[] =
+        "{\"execution_id\":\"t1\",\"trace_id\":\"%s\",\"status\":\"failed\","
+        "\"execution_result\":{\"error_code\":\"missing_task_title\"}}";
+    char json[300];
+    help_t *help = help_new();
+    help_peers(help, "agent.one");
+    cr_assert_eq(ask(help, "{\"agent\":\"one\",\"input\":\"x\",\"task_id\":\"t1\"}"), BUS_OK);
+    help_answer_call(
+        help, help->call_count, BUS_OK, "{\"result\":\"x\",\"requires_workflow\":true}");
+    help_apply_sent(help);
+    help->source = "workflow_executor";
+    snprintf(json, sizeof json, execution, "another");
+    cr_assert_eq(
+        help_apply(help, core_history_execution, NULL, "core.event.workflow_execution", json),
+        BUS_OK);
+    cr_assert_eq(help_ask(help, core_ask_show, &SCHEMA_core_task_query, "{\"task_id\":\"t1\"}"),
+                 BUS_OK);
+    cr_assert_str_eq(help_value(help, "workflow.status"), "\"requested\"");
+    snprintf(json, sizeof json, execution, "trace-1");
+    cr_assert_eq(
+        help_apply(help, core_history_execution, NULL, "core.event.workflow_execution", json),
+        BUS_OK);
+    cr_assert_eq(help_ask(help, core_ask_show, &SCHEMA_core_task_query, "{\"task_id\":\"t1\"}"),
+                 BUS_OK);
+    cr_assert_str_eq(help_value(help, "workflow.status"), "\"failed\"");
+    cr_assert_str_eq(help_value(help, "workflow.result.error_code"), "\"missing_task_title\"");
+    help_destroy(&help);
+}
+
 Test(task, asks_for_no_workflow_where_that_is_switched_off)
 {
     help_t *help = help_new();
@@ -391,6 +422,7 @@ Test(task, is_not_kept_where_the_broker_refuses_its_outcome)
     cr_assert_eq(ask(help, "{\"agent\":\"auto\",\"input\":\"x\",\"task_id\":\"t2\"}"), BUS_OK);
     cr_assert_eq(help->state.facts_lost, 2);
     holds(help->late, "\"status\":\"success\"");
+    cr_assert_null(help->state.tasks);
     help_destroy(&help);
 }
 

@@ -7,13 +7,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+struct service_question {
+    help_t *help; // NULL: not asked, or answered
+};
+
+enum { QUESTIONS_MAX = 16 };
+
 struct service {
     help_t *help;
     loop_t *loop; // NULL until somebody wants it
-};
-
-struct service_question {
-    help_t *help;
+    service_question_t questions[QUESTIONS_MAX];
 };
 
 const char *
@@ -152,11 +155,15 @@ service_begin_read(service_t *self, store_txn_t **ret_txn)
 service_question_t *
 service_query_defer(service_query_t *self)
 {
-    service_question_t *question = calloc(1, sizeof *question);
-    cr_assert_not_null(question);
-    question->help = self->service->help;
-    question->help->late++;
-    return question;
+    help_t *help = self->service->help;
+    size_t i = 0;
+    while (i < QUESTIONS_MAX && self->service->questions[i].help != NULL) {
+        i++;
+    }
+    cr_assert_lt(i, QUESTIONS_MAX);
+    self->service->questions[i].help = help;
+    help->late++;
+    return &self->service->questions[i];
 }
 
 void
@@ -170,7 +177,7 @@ service_question_answer(service_question_t **self_p, bus_err_t err, bus_view_t b
     if (help->late == 0) {
         loop_stop(help->service->loop);
     }
-    free(*self_p);
+    (*self_p)->help = NULL;
     *self_p = NULL;
 }
 

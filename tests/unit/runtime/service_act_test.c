@@ -1,8 +1,6 @@
-// service_act_test.c - services with effects: commands and questions that are answered later, and
-// hooks that act.
+// service_act_test.c - services with effects: commands that are answered later, and hooks that act.
 #include "proto/header.h"
-#include "proto/limits.h"
-#include "service_fixture.h"
+#include "service_asker.h"
 
 // --- Commands that are answered later ------------------------------------------------------------
 
@@ -82,44 +80,6 @@ later_started(void)
     return self;
 }
 
-// One asker, and what came of it.
-typedef struct {
-    fixture_t *fixture;
-    uint64_t seq; // of the command, once acked
-    bus_err_t err;
-    unsigned answers;
-    int64_t done; // of the answer's body
-} asker_t;
-
-static void
-on_asker(void *arg, const client_answer_t *answer)
-{
-    asker_t *self = arg;
-    self->seq = answer->seq != 0 ? answer->seq : self->seq;
-    if (answer->event == CLIENT_ACKED) {
-        return;
-    }
-    bus_view_t value;
-    self->answers++;
-    self->err = answer->err;
-    self->done = -1;
-    if (answer->body.data != NULL && walk_find(answer->body, "done", &value) == BUS_OK) {
-        cr_assert_eq(walk_as_int(value, &self->done), BUS_OK);
-    }
-}
-
-static bool
-is_acked(void *arg)
-{
-    return ((asker_t *) arg)->seq != 0;
-}
-
-static bool
-is_told(void *arg)
-{
-    return ((asker_t *) arg)->answers > 0;
-}
-
 // Says bucket.defer, by `client`, and waits until it is journaled.
 static void
 defer_by(client_t *client, asker_t *asker, const ask_t *what)
@@ -157,13 +117,6 @@ say_done(fixture_t *self, uint64_t seq, bool failed)
     pack_pair_uint(body, "seq", seq);
     pack_pair_bool(body, "failed", failed);
     fake_broker_append(self->broker, "bucket.done", &header, pack_view(body), 0);
-}
-
-static void
-await_told(asker_t *asker)
-{
-    cr_assert(fake_run(asker->fixture->loop, is_told, asker, WAIT_MS), "never answered");
-    cr_assert_eq(asker->answers, 1);
 }
 
 static bool
@@ -568,119 +521,78 @@ Test(service_act, ends_where_it_cannot_start)
     fixture_destroy(&self);
 }
 
-// --- Questions that are answered later -----------------------------------------------------------
+// --- Stopping ------------------------------------------------------------------------------------
 
-static service_question_t *kept; // in the service's process
-
-// {op: "keep"} is answered when the next one is asked, {op: "error"} and {op: "large"} likewise;
-// {op: "full"} takes every place that there is.
-static bus_err_t
-query_later(service_query_t *self, const void *message BUS_UNUSED)
+static bool
+is_under_way(void *state BUS_UNUSED)
 {
-    static const uint8_t body[] = {0x81, 0xa4, 'd', 'o', 'n', 'e', 0x07}; // {done: 7}
-    bus_view_t value, op = VIEW_NONE;
-    if (walk_find(self->body, "op", &value) == BUS_OK && walk_as_str(value, &op) != BUS_OK) {
-        op = VIEW_NONE;
-    }
-    if (view_is(op, "keep")) {
-        kept = service_query_defer(self);
-        return kept != NULL ? BUS_OK : BUS_BUSY;
-    }
-    if (view_is(op, "fill")) {
-        for (int i = 0; i < SERVICE_QUESTIONS_MAX; i++) {
-            if (service_query_defer(self) == NULL) {
-                return BUS_BUSY;
-            }
-        }
-        return service_query_defer(self) == NULL ? BUS_OK : BUS_INTERNAL;
-    }
-    if (view_is(op, "error")) {
-        service_question_answer(&kept, BUS_USER_NOT_FOUND, VIEW_NONE);
-    } else if (view_is(op, "large")) {
-        BUS_AUTO(pack_destroy) pack_t *large = pack_new();
-        char *bytes = calloc(1, INBOX_BODY_SIZE_MAX);
-        pack_bin(large, view_from(bytes, INBOX_BODY_SIZE_MAX));
-        service_question_answer(&kept, BUS_OK, pack_view(large));
-        free(bytes);
-    } else {
-        service_question_answer(&kept, BUS_OK, view_from(body, sizeof body));
-    }
-    cr_assert_null(kept);
-    service_question_answer(&kept, BUS_OK, VIEW_NONE); // nobody: nothing
-    pack_map(self->answer, 0);
-    return BUS_OK;
+    return acted == 0;
 }
 
-static const service_query_row_t later_queries[] = {{"later", NULL, query_later, "later"}};
+static bool
+is_always_busy(void *state BUS_UNUSED)
+{
+    return true;
+}
 
 static fixture_t *
-asking_started(void)
+draining_started(bool (*drain)(void *state))
 {
-    fixture_t *self = fixture_new();
-    self->definition.queries = later_queries;
-    self->definition.query_count = 1;
+    fixture_t *self = acting_made();
+    self->definition.drain = drain;
     start(self);
-    await_ready(self);
+    cr_assert(fake_run(self->loop, is_printed, self, WAIT_MS));
     return self;
 }
 
-static void
-keep_question(asker_t *asker)
+// Runs the loop until the service has ended. Returns its status; how long it took in *ret_ms.
+static int
+await_end(fixture_t *self, uint64_t *ret_ms)
 {
-    static const uint8_t body[] = {0x81, 0xa2, 'o', 'p', 0xa4, 'k', 'e', 'e', 'p'};
-    const client_message_t message = {.topic = "req.bucket.later",
-                                      .body = view_from(body, sizeof body),
-                                      .trace_id = VIEW_LITERAL("t-1"),
-                                      .want = CLIENT_WANT_REPLY,
-                                      .timeout_ms = WAIT_MS};
-    cr_assert_eq(client_send(asker->fixture->client, &message, on_asker, asker, NULL), BUS_OK);
-}
-
-Test(service_act, answers_a_deferred_question_when_it_is_told_to)
-{
-    fixture_t *self = asking_started();
-    const struct {
-        const char *op;
-        bus_err_t err;
-        int64_t done;
-    } cases[] = {
-        {NULL, BUS_OK, 7}, {"error", BUS_USER_NOT_FOUND, -1}, {"large", BUS_PAYLOAD_TOO_LARGE, -1}};
-    for (size_t i = 0; i < 3; i++) {
-        asker_t asker = {.fixture = self};
-        keep_question(&asker);
-        cr_assert_eq(ask(self, &(ask_t){.topic = "req.bucket.health"}), BUS_OK);
-        cr_assert_eq(asker.answers, 0, "others are answered meanwhile");
-        cr_assert_eq(ask(self, &(ask_t){.topic = "req.bucket.later", .op = cases[i].op}), BUS_OK);
-        await_told(&asker);
-        cr_assert_eq(asker.err, cases[i].err);
-        cr_assert_eq(asker.done, cases[i].done);
+    uint64_t begin_ms = clock_boot_ms();
+    while (!spawner_has_ended(&self->spawner, self->pid)) {
+        cr_assert_lt(clock_boot_ms(), begin_ms + WAIT_MS, "never ended");
+        fake_run_for(self->loop, 20);
     }
+    *ret_ms = clock_boot_ms() - begin_ms;
+    return stop(self, 0);
+}
+
+Test(service_act, ends_when_what_it_began_has_ended)
+{
+    fixture_t *self = draining_started(is_under_way);
+    uint64_t took_ms;
+    kill(self->pid, SIGTERM);
+    fake_run_for(self->loop, 300);
+    cr_assert_not(spawner_has_ended(&self->spawner, self->pid));
+    cr_assert_eq(ask(self, &(ask_t){.topic = "bucket.count"}), BUS_OK, "it goes on meanwhile");
+    cr_assert_eq(await_end(self, &took_ms), 0);
+    cr_assert_lt(took_ms, 1500);
+    (void) is_ready(self);
+    cr_assert_not_null(strstr(self->printed, "stopped 1\n"));
     fixture_destroy(&self);
 }
 
-Test(service_act, answers_deferred_questions_when_it_stops)
+Test(service_act, waits_so_long_for_what_it_began_and_no_longer)
 {
-    fixture_t *self = asking_started();
-    asker_t first = {.fixture = self}, second = {.fixture = self};
-    keep_question(&first);
-    keep_question(&second);
-    cr_assert_eq(ask(self, &(ask_t){.topic = "req.bucket.health"}), BUS_OK);
-    cr_assert_eq(stop(self, SIGTERM), 0);
-    await_told(&first);
-    await_told(&second);
-    cr_assert_eq(first.err, BUS_ABORTED);
-    cr_assert_eq(second.err, BUS_ABORTED);
+    fixture_t *self = draining_started(is_always_busy);
+    uint64_t took_ms;
+    kill(self->pid, SIGTERM);
+    cr_assert_eq(await_end(self, &took_ms), 0);
+    cr_assert(took_ms >= SERVICE_DRAIN_MS - 200 && took_ms < SERVICE_DRAIN_MS + 1500,
+              "%llu ms",
+              (unsigned long long) took_ms);
     fixture_destroy(&self);
 }
 
-Test(service_act, defers_so_many_questions_and_no_more)
+Test(service_act, waits_for_nothing_after_a_second_signal)
 {
-    fixture_t *self = asking_started();
-    const ask_t fill = {.topic = "req.bucket.later", .op = "fill", .timeout_ms = 300};
-    cr_assert_eq(ask(self, &fill), BUS_TIMEOUT, "it is deferred");
-    asker_t asker = {.fixture = self};
-    keep_question(&asker);
-    await_told(&asker);
-    cr_assert_eq(asker.err, BUS_BUSY);
+    fixture_t *self = draining_started(is_always_busy);
+    uint64_t took_ms;
+    kill(self->pid, SIGTERM);
+    fake_run_for(self->loop, 200);
+    kill(self->pid, SIGTERM);
+    cr_assert_eq(await_end(self, &took_ms), 0);
+    cr_assert_lt(took_ms, 1500);
     fixture_destroy(&self);
 }
