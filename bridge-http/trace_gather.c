@@ -313,25 +313,26 @@ finish(bridge_trace_gather_t *self)
     self->options.done(self->options.arg, pack_view(out), bridge_trace_tree_count(self->tree));
 }
 
+// Nothing of this round is under way any more.
 static void
 on_round_done(bridge_trace_gather_t *self)
 {
-    for (unsigned i = 0; i < SOURCE_COUNT; i++) {
-        if (rows[i].round == self->round && rows[i].topic != NULL) {
-            use(&self->sources[i]);
+    while (self->pending == 0) {
+        for (unsigned i = 0; i < SOURCE_COUNT; i++) {
+            if (rows[i].round == self->round && rows[i].topic != NULL) {
+                use(&self->sources[i]);
+            }
         }
-    }
-    if (self->is_aborted) {
-        self->options.done(self->options.arg, VIEW_NONE, 0);
-        return;
-    }
-    if (self->round == 2) {
-        finish(self);
-        return;
-    }
-    begin_round(self, 2);
-    if (--self->pending == 0) {
-        on_round_done(self);
+        if (self->is_aborted) {
+            self->options.done(self->options.arg, VIEW_NONE, 0);
+            return;
+        }
+        if (self->round == 2) {
+            finish(self);
+            return;
+        }
+        begin_round(self, 2);
+        self->pending--; // all are asked
     }
 }
 

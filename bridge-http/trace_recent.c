@@ -132,7 +132,7 @@ bridge_trace_recent_on_request(void *arg, const client_heard_t *heard)
 {
     bridge_t *bridge = arg;
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
-    schema_trace_query_t asked;
+    schema_trace_query_t asked = {.trace_id = VIEW_NONE};
     schema_problems_t problems;
     bus_err_t err = BUS_NOT_FOUND;
     if (view_is(heard->header.topic, "req.bridge.requests")) {

@@ -230,7 +230,8 @@ keep_about(bridge_trace_tree_t *self, bus_view_t body)
         }
     }
     pack_count(out, map, count);
-    return count == 0 ? (bridge_trace_span_t){0} : keep(self, pack_view(out));
+    bridge_trace_span_t none = {.size = 0};
+    return count == 0 ? none : keep(self, pack_view(out));
 }
 
 // --- Agents -------------------------------------------------------------------------------------

@@ -149,6 +149,9 @@ read_steps(bus_view_t tree, size_t *ret_count)
 static void
 add_shown(text_t *out, bus_view_t text, size_t size_max)
 {
+    if (text.data == NULL) {
+        return;
+    }
     size_t size = walk_utf8_size(text);
     size = size <= size_max ? size : walk_utf8_size(view_from(text.data, size_max));
     for (size_t i = 0; i < size; ++i) {

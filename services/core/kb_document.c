@@ -203,7 +203,8 @@ remove_passages(store_txn_t *txn, core_kb_run_t run)
         core_kb_passage_t passage;
         err = core_kb_passage_get(txn, i, &passage);
         if (err == BUS_OK) {
-            (void) core_kb_gather_add(gather, i, passage.text);
+            // Only which words there are is asked, so all of it counts as one passage.
+            (void) core_kb_gather_add(gather, run.first, passage.text);
         }
     }
     if (err != BUS_IO) {

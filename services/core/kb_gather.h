@@ -24,7 +24,8 @@ typedef struct core_kb_gather core_kb_gather_t;
 core_kb_gather_t *core_kb_gather_new(void);
 void core_kb_gather_destroy(core_kb_gather_t **self_p);
 
-// Adds the words of a passage, whose number is above those before it. Returns how many there are.
+// Adds the words of a passage, whose number is not below those before it: one that comes again is
+// longer by them. Returns how many there are.
 uint32_t core_kb_gather_add(core_kb_gather_t *self, uint64_t passage, bus_view_t text);
 // Ends the adding; returns how many terms there are.
 size_t core_kb_gather_finish(core_kb_gather_t *self);

@@ -6,8 +6,8 @@
 
 enum {
     CORE_KB_DOCUMENT_ID_MAX = 128,   // bytes
-    CORE_KB_DOCUMENT_PARTS_MAX = 64, // of 256 KiB, as the CLI cuts them: a book of 16 MiB, which
-                                     // one command can still remove in a few seconds
+    CORE_KB_DOCUMENT_PARTS_MAX = 64, // of 192 to 256 KiB, as the CLI cuts them: a book of 12 MiB,
+                                     // which one command still removes in about a second
     CORE_KB_HASH_SIZE = 32           // SHA-256
 };
 

@@ -1,11 +1,12 @@
 // bench_kb.c - what the knowledge base costs with 1,000, 10,000 and 100,000 passages: the
 // operations alone, without the bus. Prints figures; asserts none. How well it ranks is measured by
-// tests/support/kb/quality.py.
+// tests/bench/kb_quality.py.
 //
 //     bench_kb [most passages, 100000]
 //
 // The text is made of 50,000 words whose frequencies fall as they do in a language (Zipf), in
-// documents of 8 KiB; queries are answered in microseconds at the median and the worst of 201.
+// documents of 8 KiB. Queries are in microseconds of processor time, at the median and the worst of
+// 201: they never wait. What is added is in microseconds by the clock, commits with it.
 #include "core/kb_document.h"
 #include "core/kb_search.h"
 #include "core/tables.h"
@@ -13,6 +14,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -208,6 +210,15 @@ typedef struct {
     const char *suffix;
 } kind_t;
 
+static uint64_t
+processor_us(void)
+{
+    struct timespec now;
+    int rc = clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    assert(rc == 0);
+    return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
 static void
 ask_kind(bench_t *self, const kind_t *kind)
 {
@@ -227,9 +238,9 @@ ask_kind(bench_t *self, const kind_t *kind)
         const char *field;
         const char *problem;
         pack_clear(self->answer);
-        uint64_t start = clock_boot_us();
+        uint64_t start = processor_us();
         bus_err_t err = core_kb_search_answer(self->txn, &question, self->answer, &field, &problem);
-        took[i] = clock_boot_us() - start;
+        took[i] = processor_us() - start;
         assert(err == BUS_OK);
     }
     store_rollback(&self->txn);
@@ -256,31 +267,59 @@ ask_all(bench_t *self)
     }
 }
 
-// A part of a book, replaced by another text; one transaction each.
 static void
-replace(bench_t *self)
+remove_book(bench_t *self)
 {
-    enum { TIMES = 9 };
-    uint64_t took[TIMES];
-    for (int i = 0; i < TIMES; i++) {
-        bus_view_t text = write_text(self, BOOK_SIZE);
-        uint64_t start = clock_boot_us();
-        begin(self, STORE_WRITE);
-        add(self, UINT64_MAX, text);
-        commit(self);
-        took[i] = clock_boot_us() - start;
-    }
-    printf("    256 KiB of a book: added in %llu us, ", (unsigned long long) took[0]);
-    qsort(took + 1, TIMES - 1, sizeof took[0], compare);
-    printf("replaced in %llu us\n", (unsigned long long) took[TIMES / 2]);
-    const schema_kb_remove_t message = {.document_id =
-                                            VIEW_LITERAL("document-18446744073709551615")};
+    const schema_kb_remove_t message = {.document_id = VIEW_LITERAL("book")};
     const header_t header = {.seq = ++self->seq, .at = self->seq};
     begin(self, STORE_WRITE);
     service_apply_t apply = apply_of(self, &header);
     bus_err_t err = core_kb_document_remove(&apply, &message);
     assert(err == BUS_OK);
     commit(self);
+}
+
+// Adds a part of a book, another text each time. Returns microseconds.
+static uint64_t
+add_part(bench_t *self, int part, int parts)
+{
+    const schema_kb_document_t message = {.document_id = VIEW_LITERAL("book"),
+                                          .text = write_text(self, BOOK_SIZE),
+                                          .part = {.has = true, .value = part},
+                                          .parts = {.has = true, .value = parts}};
+    const header_t header = {.seq = ++self->seq, .at = self->seq};
+    uint64_t start = clock_boot_us();
+    begin(self, STORE_WRITE);
+    service_apply_t apply = apply_of(self, &header);
+    bus_err_t err = core_kb_document_add(&apply, &message);
+    assert(err == BUS_OK);
+    commit(self);
+    return clock_boot_us() - start;
+}
+
+// A book as the CLI sends it, one transaction a part.
+static void
+time_book(bench_t *self)
+{
+    enum { TIMES = 8, PARTS = 48 };
+    uint64_t first = add_part(self, 1, 1);
+    uint64_t took = 0;
+    for (int i = 0; i < TIMES; i++) {
+        took += add_part(self, 1, 1);
+    }
+    printf("    256 KiB of a book: added in %llu us, replaced in %llu us\n",
+           (unsigned long long) first,
+           (unsigned long long) took / TIMES);
+    remove_book(self);
+    took = 0;
+    for (int part = 1; part <= PARTS; part++) {
+        took += add_part(self, part, PARTS);
+    }
+    uint64_t start = clock_boot_us();
+    remove_book(self);
+    printf("    12 MiB in 48 parts: added in %llu us, removed at once in %llu us\n",
+           (unsigned long long) took,
+           (unsigned long long) (clock_boot_us() - start));
 }
 
 static void
@@ -329,7 +368,7 @@ main(int argc, char **argv)
     }
     for (uint64_t count = 1000; count <= most; count *= 10) {
         grow_to(bench, count);
-        replace(bench);
+        time_book(bench);
         ask_all(bench);
     }
     store_destroy(&bench->store);

@@ -6,11 +6,11 @@ descend where those climb. Everything raises AssertionError or ValueError where 
 import base64
 import hashlib
 import json
-
 from . import ed25519
 
-def decode(text):
-    return base64.b64decode(text, validate=True)
+def decode(text):  # one text for one value
+    assert text == base64.b64encode(data := base64.b64decode(text, validate=True)).decode()
+    return data
 
 def sha(data):
     return hashlib.sha256(data).digest()

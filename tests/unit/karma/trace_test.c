@@ -33,8 +33,6 @@ Test(trace, refuses_what_is_no_seq)
     help_t *help = help_new();
     cr_expect_eq(help_ask(help, "applied", "{\"seqs\":[0]}"), BUS_VALIDATION_FAILED);
     cr_expect_eq(help_ask(help, "applied", "{\"seqs\":[true]}"), BUS_VALIDATION_FAILED);
-    cr_expect_eq(help_ask(help, "applied", "{\"seqs\":3}"), BUS_VALIDATION_FAILED);
-    cr_expect_eq(help_ask(help, "applied", "{}"), BUS_VALIDATION_FAILED);
     cr_expect_eq(help_ask(help, "applied", "{\"seqs\":[]}"), BUS_OK);
     help_destroy(&help);
 }
