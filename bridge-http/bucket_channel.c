@@ -93,7 +93,9 @@ is_allowed(bridge_request_t *self, bus_view_t body)
     BUS_AUTO(pack_destroy) pack_t *query = pack_new();
     bridge_params_pack_all(self, query);
     const refusal_t *row = body.data == NULL ? NULL : refusal_find(body);
-    row = row != NULL ? row : find_in_query(pack_view(query), body);
+    if (row == NULL && self->path.query.size > 0) {
+        row = find_in_query(pack_view(query), body);
+    }
     if (row != NULL) {
         refuse(self, row, body, pack_view(query));
     }

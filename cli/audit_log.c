@@ -96,6 +96,14 @@ print_log(void *arg, bus_view_t answer)
     if (out->format == CLI_FORMAT_LINE) {
         cli_table_print(&table, out);
     }
+    bus_view_t from;
+    uint64_t leaf;
+    if (walk_find(answer, "searched_from", &from) == BUS_OK &&
+        walk_as_uint(from, &leaf) == BUS_OK) {
+        fprintf(stderr,
+                "bhiv: entries before leaf %llu were not looked at: see --after\n",
+                (unsigned long long) leaf);
+    }
     cli_table_clear(&table);
     return cli_output_flush(out) ? CLI_DONE : CLI_IO;
 }

@@ -50,7 +50,7 @@ def pytest_ignore_collect(collection_path, config):
 def program():
     """The bhiv to test: $BHIV, else the newest of the usual build folders."""
     if "BHIV" in os.environ:
-        return os.environ["BHIV"]
+        return str(pathlib.Path(os.environ["BHIV"]).resolve())  # some tests run it elsewhere
     built = [ROOT / "build" / name / "bhiv" for name in ("release", "dev", "asan")]
     built = [path for path in built if path.exists()]
     if not built:

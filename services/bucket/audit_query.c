@@ -192,6 +192,7 @@ bucket_audit_query_log(service_query_t *query, const void *message)
     if (err != BUS_OK) {
         return err;
     }
+    bool is_short = search.down && count < limit && search.looked > LOOKED_MAX;
     int64_t next = asked->after.has ? asked->after.value : -1;
     if (count > 0) {
         next = (int64_t) indexes[count - 1];
@@ -199,7 +200,7 @@ bucket_audit_query_log(service_query_t *query, const void *message)
     if (!search.down && last != UINT64_MAX) {
         next = (int64_t) last; // what was looked at and is not wanted needn't be again
     }
-    pack_map(query->answer, 3);
+    pack_map(query->answer, is_short ? 4 : 3);
     pack_text(query->answer, "entries");
     pack_array(query->answer, (uint32_t) count);
     for (size_t i = 0; i < count; i++) {
@@ -207,6 +208,9 @@ bucket_audit_query_log(service_query_t *query, const void *message)
     }
     pack_pair_uint(query->answer, "count", count);
     pack_pair_int(query->answer, "next", next);
+    if (is_short) {
+        pack_pair_uint(query->answer, "searched_from", last);
+    }
     return BUS_OK;
 }
 

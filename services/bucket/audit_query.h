@@ -10,7 +10,8 @@
 // req.bucket.audit_log -> {entries: [{leaf_index, logged_at, …entry}…], count, next}: count is of
 // this page, next is the `after` of the page behind it (-1: before the first). A damaged entry is
 // {leaf_index, error_code}. Where few entries fit all the filters a page may be short, or empty,
-// before the end: there `next` still moves on, unless the last entries were asked for.
+// before the end: there `next` still moves on. Where the last entries were asked for, searched_from
+// is then the first leaf that was looked at: what is older was not.
 bus_err_t bucket_audit_query_log(service_query_t *query, const void *message);
 // req.bucket.audit_entry -> {audit_id, leaf_index, leaf (base64), leaf_hash, entry}
 bus_err_t bucket_audit_query_entry(service_query_t *query, const void *message);

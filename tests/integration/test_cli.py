@@ -437,7 +437,7 @@ def test_a_terminal_gets_a_table_and_a_pipe_gets_json(broker):
 
 
 def test_stats_on_a_terminal_are_a_dozen_lines_with_what_matters_first(own):
-    tool(own, "pub", EVENT, "{}", "--count", "7")
+    tool(own, "pub", EVENT, "{}", "--count", "7", "--ack")
     with own.peer() as peer:
         peer.ask("$bus.fetch", {"consumer": "reader", "filters": ["core."], "from": 3, "ack": 3,
                                 "max": 1, "wait_ms": 0})

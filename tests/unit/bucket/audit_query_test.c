@@ -104,6 +104,38 @@ Test(audit_query, pages_from_the_first_entry_to_the_last)
     expect_log("{\"after\":9223372036854775807}", "", INT64_MAX);
 }
 
+// Few fit, and far back: nobody must take a page that gave up for all there is.
+Test(audit_query, says_where_it_stopped_looking)
+{
+    enum { MANY = 50000 };
+    static const char wanted[] = "{\"product\":\"gurukul\",\"event_type\":\"error\"}";
+    help_begin(help);
+    for (unsigned i = 0; i < MANY; i++) {
+        service_apply_t apply = help_record(help, "bucket.test", NULL);
+        const bucket_audit_t entry = {.event_type = i == 0 ? "error" : "read",
+                                      .operation = "test",
+                                      .product = VIEW_LITERAL("gurukul")};
+        bucket_audit_place_t place;
+        cr_assert_eq(bucket_audit_add(&apply, &entry, &place), BUS_OK);
+        if (i == 1000) {
+            help_commit(help);
+            expect_log(wanted, "40", 40);
+            cr_expect_str_eq(help_value(help, "searched_from"), "", "it looked at all of them");
+            help_begin(help);
+        }
+    }
+    for (unsigned i = 0; i < 2; i++) { // and now too many
+        service_apply_t apply = help_record(help, "bucket.test", NULL);
+        const bucket_audit_t entry = {
+            .event_type = "read", .operation = "test", .product = VIEW_LITERAL("gurukul")};
+        bucket_audit_place_t place;
+        cr_assert_eq(bucket_audit_add(&apply, &entry, &place), BUS_OK);
+    }
+    help_commit(help);
+    expect_log(wanted, "", -1);
+    cr_expect_str_eq(help_value(help, "searched_from"), "42");
+}
+
 Test(audit_query, cuts_a_page_at_three_mebibytes)
 {
     enum { LARGE = 1000, MEBIBYTES = 3 * 1024 * 1024 };
