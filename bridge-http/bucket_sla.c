@@ -2,7 +2,7 @@
 // Prometheus.
 //
 // Each is a share with a target; what cannot be told yet is null with the reason.
-//   availability          requests on Bucket's port not answered 5xx
+//   availability          requests on Bucket's port, but for probes, not answered 5xx
 //   response              requests on Bucket's port answered within 5 s
 //   event_logging         write-events durable, and answered, within 100 ms
 //   integrity             reads of artifacts whose checksum matched

@@ -211,11 +211,28 @@ bridge_metrics_write_bus(bus_view_t stats, text_t *out)
     }
 }
 
+// Whether the row asks how we are: a 503 while we start is its right answer, and how often a
+// supervisor asks says nothing of what we serve.
+static bool
+is_probe(size_t row)
+{
+    static const char *const probes[] = {"health", "healthz", "readyz"};
+    for (size_t i = 0; row < bridge_route_count && i < COUNT(probes); i++) {
+        if (strcmp(bridge_routes[row].operation, probes[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bridge_metrics_sum_t
 bridge_metrics_sum(const bridge_metrics_t *self, bridge_port_id_t port)
 {
     bridge_metrics_sum_t sum = {0};
     for (size_t row = 0; row <= bridge_route_count; row++) {
+        if (is_probe(row)) {
+            continue;
+        }
         const cell_t *cell = cell_at(self, port, row);
         sum.requests += cell_total(cell);
         sum.slow += cell->beyond;

@@ -21,7 +21,8 @@ void bridge_metrics_write(const bridge_metrics_t *self, text_t *out);
 // Every counter that the broker's stats (a msgpack map) give as a plain number.
 void bridge_metrics_write_bus(bus_view_t stats, text_t *out);
 
-// What /bucket/sla reports: requests on a port, and those of them that ended in 5xx.
+// What /bucket/sla reports: requests on a port (but /health, /healthz and /readyz), and those of
+// them that ended in 5xx.
 typedef struct {
     uint64_t requests;
     uint64_t failed;

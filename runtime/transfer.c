@@ -420,6 +420,10 @@ set_http(transfer_t *self, const transfer_request_t *request)
         (void) curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long) CURLAUTH_BEARER);
         (void) curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, request->bearer);
     }
+    if (request->is_once) {
+        (void) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        (void) curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
     self->headers = list_add(self->headers, "Expect:"); // no waiting for 100 Continue
     (void) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, self->headers);
     if (request->body.data != NULL) {

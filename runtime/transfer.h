@@ -41,7 +41,9 @@ typedef struct {
     const char *mail_from; // SMTP's envelope
     const char *const *mail_to;
     size_t mail_to_count;
-    const char *ca_file;    // certificates to trust instead of the system's; NULL: the system's
+    const char *ca_file; // certificates to trust instead of the system's; NULL: the system's
+    bool is_once; // HTTP: the server must not hear it twice, so it gets a connection of its own:
+                  // where one that served before breaks off, libcurl asks again by itself
     unsigned timeout_ms;    // of all of it, from now; above 0
     size_t answer_size_max; // bytes; 0: TRANSFER_ANSWER_MAX
 } transfer_request_t;

@@ -108,7 +108,19 @@ OPERATIONS = {
         "contract": ("GET", "/bucket/contract", None, 200),
         "sla": ("GET", "/bucket/sla", None, 200),
     },
-    "core": {**EVERYWHERE, **INDEX},
+    "core": {
+        **EVERYWHERE,
+        **INDEX,
+        "handle_task": ("POST", "/handle_task", {"agent": "text_agent", "input": "One sentence."}, 200),
+        "handle_multi_task": ("POST", "/handle_multi_task", {"files": [{"data": "One sentence."}]}, 200),
+        "query_kb": ("POST", "/query-kb", {"query": "nothing of the kind"}, 200),
+        "core_task": ("GET", "/tasks/of-nobody", None, 404),
+        "core_feedback": ("POST", "/feedback", {"task_id": "of-nobody", "reward": 1}, 404),
+        "rl_stats": ("GET", "/rl/stats", None, 200),
+        "agents": ("GET", "/agents", None, 200),
+        "core_config": ("GET", "/config", None, 200),
+        "core_queue": ("GET", "/core/queue/1", None, 200),
+    },
     "workflow": {
         **EVERYWHERE,
         **INDEX,
@@ -136,6 +148,11 @@ OPERATIONS = {
         "bus_stats": ("GET", "/bus/stats", None, 200),
         "bus_peers": ("GET", "/bus/peers", None, 200),
         "bus_topics": ("GET", "/bus/topics", None, 200),
+        "core_queue": ("GET", "/core/queue/1", None, 200),
+        "kb_add": ("POST", "/kb/documents", {"document_id": "http", "text": "A sentence to be found."}, 200),
+        "kb_documents": ("GET", "/kb/documents?limit=1", None, 200),
+        "kb_show": ("GET", "/kb/documents/of-nobody", None, 404),
+        "kb_remove": ("DELETE", "/kb/documents/of-nobody", None, 404),
     },
 }
 CASES = [(port, name) for port, rows in OPERATIONS.items() for name in rows]
@@ -151,8 +168,8 @@ def write(system, body=None, **options):
 
 @pytest.fixture(scope="module", autouse=True)
 def fixture_settled(shared_system):
-    """The user that the table reads is there, and so are both services."""
-    for port in ("bucket", "karma"):
+    """The user that the table reads is there, and so are the services."""
+    for port in ("bucket", "karma", "core", "workflow"):
         eventually(lambda port=port: call(shared_system, port, "GET", "/readyz").status_code == 200, what=port)
     assert call(shared_system, "karma", "POST", "/v1/event/", LIFE).status_code == 200
 

@@ -14,7 +14,7 @@
 enum { GUESTS_MAX = 16, HEARD_MAX = 8192 };
 
 // What the server does once it has the head of a request.
-typedef enum { ANSWER, HANG, RESET, FLOOD } manner_t;
+typedef enum { ANSWER, HANG, RESET, FLOOD, ANSWER_THEN_HANG_UP } manner_t;
 
 typedef struct server server_t;
 
@@ -31,6 +31,7 @@ struct server {
     guest_t guests[GUESTS_MAX];
     size_t guest_count;
     char heard[HEARD_MAX]; // of the last guest that said something
+    size_t heard_count;    // how often any said something
     const char *answer;
     manner_t manner[GUESTS_MAX]; // of each guest, in their order
 };
@@ -49,9 +50,17 @@ on_guest(void *arg)
         return;
     }
     heard[got] = '\0';
+    self->heard_count++;
     switch (self->manner[guest - self->guests]) {
     case ANSWER:
         cr_assert_gt(send(guest->fd, self->answer, strlen(self->answer), MSG_NOSIGNAL), 0);
+        return;
+    case ANSWER_THEN_HANG_UP:
+        if (self->heard_count == 1) {
+            cr_assert_gt(send(guest->fd, self->answer, strlen(self->answer), MSG_NOSIGNAL), 0);
+        } else {
+            cr_assert_eq(shutdown(guest->fd, SHUT_WR), 0); // it heard that, and says nothing
+        }
         return;
     case HANG:
         return;
@@ -298,6 +307,23 @@ static void
 on_enough(void *arg BUS_UNUSED)
 {
     loop_stop(server->loop);
+}
+
+// libcurl repeats a request by itself where a connection that served before ends without an answer.
+Test(transfer, what_is_once_is_heard_once_though_the_server_hangs_up)
+{
+    char text[64];
+    for (size_t i = 0; i < GUESTS_MAX; i++) {
+        server->manner[i] = ANSWER_THEN_HANG_UP;
+    }
+    const transfer_request_t request = {
+        .url = url(text), .body = VIEW_LITERAL("pay"), .timeout_ms = 5000};
+    outcome_t first = run_one(&request);
+    cr_assert_eq(first.answer.err, BUS_OK);
+    outcome_t second = run_one(&request);
+    cr_expect_eq(second.answer.err, BUS_IO);
+    cr_expect(second.answer.was_sent);
+    cr_expect_eq(server->heard_count, 2, "heard %zu times", server->heard_count);
 }
 
 Test(transfer, calls_nobody_after_it_was_cancelled)
