@@ -52,16 +52,20 @@ class Worker(threading.Thread):
                                   "requester_id": f"{self.name_}-{len(self.done)}"}
 
     def ask(self, topic, body):
+        """A reply that was lost comes again for the id, in a record of its own: so under a new pseq."""
         self.peer.pseq += 1
-        header = {"id": str(uuid.uuid4()), "pseq": self.peer.pseq, "pstream": self.peer.stream}
+        header = {"id": str(uuid.uuid4()), "pstream": self.peer.stream}
         while not self.halt.is_set():
-            ident = self.peer.send(topic, body, reply_to=self.peer.inbox, **header)
+            ident = self.peer.send(topic, body, reply_to=self.peer.inbox, pseq=self.peer.pseq, **header)
             try:
-                answer = self.peer.answer(ident, 1.0, ack=False)
+                answer = self.peer.answer(ident, 1.0, ack=False)[1]
             except TimeoutError:
+                self.peer.pseq += 1
                 continue
-            if answer[1].get("error_code") not in ("BUSY", "PSEQ_GAP"):
-                return answer[1]
+            if answer.get("error_code") == "PSEQ_GAP":
+                self.peer.pseq = answer["details"]["expected"]
+            elif answer.get("error_code") != "BUSY":
+                return answer
         return None
 
     def run(self):
