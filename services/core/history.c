@@ -12,7 +12,7 @@
 
 enum {
     EXPIRE_EACH = 3, // records that a new one may push out: more than come in
-    REWARD_MAX = 10, // of a person's verdict, either way
+    REWARD_MAX = 10, // of a person's verdict, either way; what a task earns is far below
 };
 #define AGE_MAX_US ((uint64_t) CORE_HISTORY_DAYS * 24 * 3600 * 1000000)
 
@@ -28,6 +28,15 @@ is_ours_as(const service_apply_t *apply, const schema_t *schema, void *ret_struc
 {
     schema_problems_t problems = {.count = 0};
     return is_ours(apply) && schema_decode(schema, apply->body, ret_struct, &problems) == BUS_OK;
+}
+
+// As Core says of how a task ended. A reward that neither it nor a person can give would be all
+// that its agent is known by for ever: whoever may publish may use our name.
+static bool
+is_our_outcome(const service_apply_t *apply, schema_core_outcome_t *ret_outcome)
+{
+    return is_ours_as(apply, &SCHEMA_core_outcome, ret_outcome) &&
+           (!ret_outcome->reward.has || fabs(ret_outcome->reward.value) <= REWARD_MAX);
 }
 
 // An error of one damaged record, which must not stop the journal.
@@ -296,8 +305,7 @@ core_history_outcome(service_apply_t *apply, BUS_UNUSED const void *message)
 {
     schema_core_outcome_t outcome;
     core_totals_t totals;
-    if (!is_ours_as(apply, &SCHEMA_core_outcome, &outcome) || outcome.agent_id.size == 0 ||
-        !outcome.reward.has) {
+    if (!is_our_outcome(apply, &outcome) || outcome.agent_id.size == 0 || !outcome.reward.has) {
         return BUS_OK; // Bucket keeps it; it teaches nothing
     }
     bus_err_t err = core_tables_load(apply->txn, &totals);
@@ -352,7 +360,7 @@ core_history_error(service_apply_t *apply, BUS_UNUSED const void *message)
 {
     schema_core_outcome_t outcome;
     core_totals_t totals;
-    if (!is_ours_as(apply, &SCHEMA_core_outcome, &outcome)) {
+    if (!is_our_outcome(apply, &outcome)) {
         return BUS_OK;
     }
     bus_err_t err = core_tables_load(apply->txn, &totals);

@@ -252,6 +252,7 @@ start_transfer(run_t *run, const workflow_adapter_t *adapter)
     adapter->compose(&run->job, &self->servers, &letter);
     letter.request.timeout_ms = self->servers.timeouts_ms[run->action];
     letter.request.ca_file = self->servers.ca_file;
+    letter.request.is_once = true;
     bus_err_t err =
         transfer_start(self->transfers, &letter.request, on_transfer, run, &run->transfer);
     workflow_adapter_letter_clear(&letter);

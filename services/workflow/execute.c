@@ -15,7 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ACTION_SIZE_MAX = 64 }; // bytes of an action_type that are kept
+enum {
+    ACTION_SIZE_MAX = 64, // bytes of an action_type that are kept
+    UNORDERED_MAX = 1024, // pairs of payloads that are compared in whatever order
+};
 
 // A command that passed the checks of its form.
 typedef struct {
@@ -97,14 +100,18 @@ skip(service_apply_t *apply, const schema_workflow_execute_t *asked)
 
 // --- A key that came before ----------------------------------------------------------------------
 
-// Whether two payloads say the same: the same pairs, in whatever order.
+// Whether two payloads say the same: the same pairs, in whatever order. Every pair is looked for
+// among all: of very many, which no adapter has a use for, the order counts too.
 static bool
 is_same(bus_view_t one, bus_view_t other)
 {
     walk_pairs_t pairs = walk_pairs(one);
     walk_pairs_t counted = walk_pairs(other);
     bus_view_t key, value;
-    if (pairs.left != counted.left) {
+    if (view_equal(one, other)) {
+        return true;
+    }
+    if (pairs.left != counted.left || pairs.left > UNORDERED_MAX) {
         return false;
     }
     while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
@@ -384,6 +391,9 @@ workflow_execute_finished(service_apply_t *apply, const void *message)
     bus_err_t err = find_subject(apply, fact->execution.value, &execution);
     if (err != BUS_OK || !view_is(execution.status, WORKFLOW_STARTED)) {
         return err; // it had ended
+    }
+    if (fact->result.size > WORKFLOW_RESULT_SIZE_MAX) { // none of ours: anybody may use our name
+        return service_refuse(apply, BUS_PAYLOAD_TOO_LARGE, NULL, VIEW_NONE);
     }
     const workflow_outcome_t outcome = {
         .success = fact->success.value,

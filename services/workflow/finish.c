@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 enum {
-    EVENT_SIZE_MAX = 900 * 1024, // of result and payload: the rest of an event has room beside it
+    EVENT_SIZE_MAX = WORKFLOW_RESULT_SIZE_MAX, // of result and payload
     NOTE_SIZE = 128,
     REPEAT_KEY_SIZE = 2 * sizeof(uint64_t),
 };
@@ -46,12 +46,17 @@ static void
 pack_metadata(bus_view_t payload, size_t used, pack_t *out)
 {
     pack_text(out, "metadata");
-    if (payload.data == NULL || payload.size + used > EVENT_SIZE_MAX) {
+    size_t before = pack_view(out).size;
+    bool fits = payload.data != NULL && payload.size + used <= EVENT_SIZE_MAX;
+    if (fits) {
+        workflow_redact(payload, out); // may be larger: it has a word where a secret was
+        fits = pack_view(out).size - before + used <= EVENT_SIZE_MAX;
+    }
+    if (!fits) {
+        pack_truncate(out, before);
         pack_map(out, 1);
         pack_pair_text(out, "omitted", payload.data == NULL ? "it is damaged" : "it is too large");
-        return;
     }
-    workflow_redact(payload, out);
 }
 
 static void

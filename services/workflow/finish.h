@@ -2,11 +2,16 @@
 #pragma once
 #include "execution.h"
 
-enum { WORKFLOW_REPEATS_MAX = 64 }; // commands that wait for one execution beside its own
+enum {
+    WORKFLOW_REPEATS_MAX = 64, // commands that wait for one execution beside its own
+    // Bytes of a result: the rest of an event has room beside it. Ours have 520 KiB at most.
+    WORKFLOW_RESULT_SIZE_MAX = 900 * 1024,
+};
 
 typedef struct {
     bool success;
-    bus_view_t result; // a map, without trace_id and timestamp: they are added
+    bus_view_t result; // a map of at most WORKFLOW_RESULT_SIZE_MAX, without trace_id and timestamp:
+                       // they are added
     uint64_t duration_us;
     workflow_action_t action; // WORKFLOW_ACTION_COUNT: none of ours
     bus_view_t payload;       // absent: it is read

@@ -13,7 +13,7 @@ import pytest
 from support.system import Program, eventually
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-ENDLESS = ("curl -sN", "bhiv sub", "subscribe.py", "service.py")
+ENDLESS = ("curl -sN", "bhiv sub", "subscribe.py", "service.py", "agent.py")
 EVENT = '{"requester_id": "bhiv_core", "event_data": {"event_type": "readme", "agent_id": "a"}}'
 
 
@@ -44,7 +44,7 @@ COMMANDS = printed()
 def fixture_shell(shared_system, tmp_path_factory):
     """What makes of a printed command one for this system: other ports, another place for a file."""
     system = shared_system
-    ports = {"8000": "karma", "8001": "bucket", "8080": "console"}
+    ports = {"8000": "karma", "8001": "bucket", "8002": "core", "8003": "workflow", "8080": "console"}
     folder = tmp_path_factory.mktemp("readme")
     env = {"BHIV_DIR": str(system.folder), "BHIV_INGRESS": system.ingress,
            "BHIV_EGRESS": system.egress}
@@ -101,12 +101,15 @@ def test_a_printed_subscriber_hears(shell, command):
         program.kill()
 
 
-def test_the_printed_service_answers(shell):
-    command = next(c for c in COMMANDS if "service.py" in c)
+@pytest.mark.parametrize("script,asked,answer", [
+    ("service.py", r"bhiv req .*", '"HI"'), ("agent.py", r"curl .*", '"two one"')])
+def test_the_printed_service_answers(shell, script, asked, answer):
+    command = next(c for c in COMMANDS if script in c)
     argv, env = shell(command)
-    asked = re.search(r"bhiv req .*", command)[0]
+    asked = re.search(asked, command)[0]
     program = Program(argv, env=env)
     try:
-        assert '"HI"' in run(shell, asked).stdout
+        # Core takes a moment to hear of an agent.
+        assert eventually(lambda: answer in run(shell, asked).stdout, what=command)
     finally:
         program.kill()

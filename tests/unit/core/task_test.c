@@ -495,6 +495,29 @@ Test(history, learns_nothing_from_what_others_say)
     help_destroy(&help);
 }
 
+// Two of them would make its sum infinite, and a third no number: no feedback could mend that.
+Test(history, learns_nothing_from_a_reward_that_nobody_can_earn)
+{
+    static const char *const rewards[] = {"1e308", "1e308", "-1e308", "10.5"};
+    help_t *help = help_new();
+    help->source = "bhiv_core";
+    for (size_t i = 0; i < sizeof rewards / sizeof rewards[0]; i++) {
+        char json[128];
+        (void) snprintf(json,
+                        sizeof json,
+                        "{\"task_id\":\"t-%zu\",\"agent_id\":\"a\",\"reward\":%s}",
+                        i,
+                        rewards[i]);
+        cr_assert_eq(help_apply(help, core_history_outcome, NULL, "core.event.rl_outcome", json),
+                     BUS_OK);
+        cr_assert_eq(help_apply(help, core_history_error, NULL, "core.event.task_error", json),
+                     BUS_OK);
+    }
+    cr_assert_eq(help_ask(help, core_show_rl, NULL, "{}"), BUS_OK);
+    cr_assert_str_eq(help_value(help, "total_tasks"), "0");
+    help_destroy(&help);
+}
+
 Test(history, lets_go_of_what_is_a_week_old)
 {
     help_t *help = help_new();

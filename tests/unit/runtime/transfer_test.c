@@ -317,7 +317,7 @@ Test(transfer, what_is_once_is_heard_once_though_the_server_hangs_up)
         server->manner[i] = ANSWER_THEN_HANG_UP;
     }
     const transfer_request_t request = {
-        .url = url(text), .body = VIEW_LITERAL("pay"), .timeout_ms = 5000};
+        .url = url(text), .body = VIEW_LITERAL("pay"), .is_once = true, .timeout_ms = 5000};
     outcome_t first = run_one(&request);
     cr_assert_eq(first.answer.err, BUS_OK);
     outcome_t second = run_one(&request);

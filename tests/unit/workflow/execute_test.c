@@ -264,6 +264,43 @@ Test(execute, takes_facts_from_the_executor_alone)
     cr_assert_str_eq(status_of("t-1"), "\"started\"");
 }
 
+// Whoever may publish may use the executor's name: what no adapter makes must not stop it.
+Test(execute, refuses_a_result_too_large_to_be_told_of)
+{
+    BUS_AUTO(text_destroy) text_t *json = text_new();
+    cr_assert_eq(help_execute(help, "t-1", MAIL), BUS_OK);
+    cr_assert_eq(started(1, "b-1"), BUS_OK);
+    text_add_format(json,
+                    "{\"execution\":1,\"boot\":\"b-1\",\"success\":true,\"result\":{\"x\":\"");
+    for (unsigned i = 0; i < WORKFLOW_RESULT_SIZE_MAX; i++) {
+        text_add(json, VIEW_LITERAL("x"));
+    }
+    text_add(json, VIEW_LITERAL("\"},\"duration_us\":1}"));
+    help->source = "workflow_executor";
+    cr_assert_eq(help_apply(help, "workflow.finished", text_view(json).data),
+                 BUS_PAYLOAD_TOO_LARGE);
+    cr_assert_str_eq(status_of("t-1"), "\"started\"");
+    cr_assert_eq(finished(1, "b-1", "{\"success\":true}"), BUS_OK);
+    cr_assert_str_eq(status_of("t-1"), "\"success\"");
+}
+
+Test(execute, tells_of_a_payload_that_grows_where_its_secrets_are_hidden)
+{
+    enum { SECRETS = 100000 }; // of 8 bytes, and of 18 when they are hidden
+    BUS_AUTO(text_destroy) text_t *json = text_new();
+    text_add(json,
+             VIEW_LITERAL("{\"trace_id\":\"t-1\",\"decision\":\"workflow\",\"data\":{"
+                          "\"workflow_type\":\"workflow\",\"payload\":{\"action_type\":\"task\","
+                          "\"title\":\"t\",\"list\":[{\"token\":0}"));
+    for (unsigned i = 1; i < SECRETS; i++) {
+        text_add(json, VIEW_LITERAL(",{\"token\":0}"));
+    }
+    text_add(json, VIEW_LITERAL("]}}}"));
+    cr_assert_eq(help_apply(help, "workflow.execute", text_view(json).data), BUS_OK);
+    cr_assert_not_null(
+        strstr(help_text(help->said), "\"metadata\":{\"omitted\":\"it is too large\"}"));
+}
+
 // --- Repeats -------------------------------------------------------------------------------------
 
 Test(execute, answers_repeats_with_the_first_result_or_lets_them_wait_for_it)
@@ -286,6 +323,34 @@ Test(execute, answers_repeats_with_the_first_result_or_lets_them_wait_for_it)
     cr_assert_str_eq(help_at(help, "status"), "\"success\"");
     cr_assert_eq(help_execute(help, "t-1", TASK), BUS_DUPLICATE_EXECUTION);
     cr_assert_str_eq(help_text(help->said), "");
+}
+
+static void
+write_many(unsigned first, unsigned last, text_t *json)
+{
+    text_clear(json);
+    text_add(json,
+             VIEW_LITERAL("{\"trace_id\":\"t-1\",\"decision\":\"workflow\",\"data\":{"
+                          "\"workflow_type\":\"workflow\",\"payload\":{\"action_type\":\"task\","
+                          "\"title\":\"t\""));
+    int step = first < last ? 1 : -1;
+    for (unsigned i = first; i != last; i += (unsigned) step) {
+        text_add_format(json, ",\"%u\":0", i);
+    }
+    text_add(json, VIEW_LITERAL("}}}"));
+}
+
+// Looking for each of so many among all would hold up the executor for minutes, at each start too.
+Test(execute, compares_payloads_of_very_many_pairs_quickly, .timeout = 20)
+{
+    enum { PAIRS = 100000 };
+    BUS_AUTO(text_destroy) text_t *json = text_new();
+    write_many(0, PAIRS, json);
+    cr_assert_eq(help_apply(help, "workflow.execute", text_view(json).data), BUS_OK);
+    cr_assert_eq(help_apply(help, "workflow.execute", text_view(json).data), BUS_OK);
+    write_many(PAIRS, 0, json);
+    cr_assert_eq(help_apply(help, "workflow.execute", text_view(json).data),
+                 BUS_DUPLICATE_EXECUTION);
 }
 
 Test(execute, lets_so_many_repeats_wait_and_no_more)
