@@ -266,8 +266,8 @@ service_question_answer(service_question_t **self_p, bus_err_t err, bus_view_t b
 void
 service_act_stop(service_t *self)
 {
-    while (self->questions.first != NULL) {
-        service_question_t *question = self->questions.first;
-        service_question_answer(&question, BUS_ABORTED, VIEW_NONE);
+    for (service_question_t *at = self->questions.first, *next; at != NULL; at = next) {
+        next = at->next;
+        service_question_answer(&at, BUS_ABORTED, VIEW_NONE);
     }
 }

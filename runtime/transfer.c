@@ -331,10 +331,10 @@ transfer_pool_destroy(transfers_t **self_p)
     if (self == NULL) {
         return;
     }
-    while (self->first != NULL) {
-        transfer_t *transfer = self->first;
-        detach(transfer);
-        transfer_free(transfer);
+    for (transfer_t *at = self->first, *next; at != NULL; at = next) {
+        next = at->next;
+        detach(at);
+        transfer_free(at);
     }
     curl_multi_cleanup(self->multi); // lets go of its idle connections: their watches go with them
     while (self->watches != NULL) {

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 
+enum { CLOSERS_MAX = 16 }; // what closes with one sentence: quotes, brackets, more stops
 enum {
     OVERLAP_CHARS_MAX = CORE_KB_CHUNK_CHARS_MAX / 2, // the rest is for what is new
     OVERLAP_BYTES_MAX = 4 * OVERLAP_CHARS_MAX
@@ -143,7 +144,10 @@ ends_sentence(bus_view_t text, size_t from, size_t at, uint32_t character, size_
     (void) peek(text, at, &size);
     size_t end = at + size;
     uint32_t next = peek(text, end, &size);
-    while (size > 0 && (is_closing(next) || next == '.' || is_stop_anywhere(next))) {
+    // More are a line of dots, in which each would look through all that follow.
+    for (unsigned count = 0; count < CLOSERS_MAX && size > 0 &&
+                             (is_closing(next) || next == '.' || is_stop_anywhere(next));
+         count++) {
         end += size;
         next = peek(text, end, &size);
     }

@@ -208,6 +208,19 @@ Test(kb_chunk, goes_over_long_gaps_at_once)
     free(bytes);
 }
 
+// Core cuts documents in its loop, and again at each rebuild.
+Test(kb_chunk, goes_over_long_rows_of_stops_at_once, .timeout = 10)
+{
+    enum { SIZE = 1000000 };
+    char *dots = malloc(SIZE);
+    cr_assert_not_null(dots);
+    memset(dots, '.', SIZE);
+    const core_kb_chunk_t before = {.start = 0};
+    core_kb_chunk_t chunk;
+    cr_assert(!core_kb_chunk_next(view_from(dots, SIZE), &before, &chunk));
+    free(dots);
+}
+
 Test(kb_chunk, holds_for_texts_of_any_shape)
 {
     static const char *const pieces[] = {"word",
