@@ -104,16 +104,13 @@ place(bucket_keys_t *self, store_txn_t *txn, bucket_keys_pair_t pairs[], size_t 
         err = is_known || err == BUS_KEY_NOT_FOUND ? BUS_OK : err;
         self->made = pair->made > self->made ? pair->made : self->made;
         bool is_retired = is_known && known.retired_at != 0;
-        bucket_keys_pair_t left = {.secret = NULL};
-        if (is_retired) {
-            left = *pair;
-        } else if (is_known || self->active.secret == NULL) {
+        bucket_keys_pair_t left = *pair; // retired, or one too many
+        if (!is_retired && (is_known || self->active.secret == NULL)) {
             left = self->active;
             self->active = *pair;
-        } else if (self->next.secret == NULL) {
+        } else if (!is_retired && self->next.secret == NULL) {
+            left = (bucket_keys_pair_t){.secret = NULL};
             self->next = *pair;
-        } else {
-            left = *pair;
         }
         if (left.secret != NULL && err == BUS_OK) {
             err = bucket_keys_store_remove(txn, left.id);
