@@ -7,7 +7,10 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { TOPIC_SIZE = 16 + CORE_AGENT_ID_MAX };
+enum {
+    WORDS_SIZE = 256, // of an agent's own words for its failure
+    TOPIC_SIZE = 16 + CORE_AGENT_ID_MAX
+};
 
 // What is left of the task's time, or the agent's own limit where that is less; 0: nothing.
 static unsigned
@@ -57,10 +60,26 @@ why_of(bus_err_t err)
     return error_meaning(err);
 }
 
+// What an agent itself says of its failure, cut to what a person reads; else what the error means.
+static const char *
+words_of(const client_answer_t *answer, char *words, size_t size)
+{
+    bus_view_t value;
+    bus_view_t text;
+    if (answer->event != CLIENT_REPLIED || walk_find(answer->body, "message", &value) != BUS_OK ||
+        walk_as_str(value, &text) != BUS_OK || text.size == 0) {
+        return why_of(answer->err);
+    }
+    (void) snprintf(words, size, "%.*s", (int) text.size, text.data);
+    words[walk_utf8_size(view_from_text(words))] = '\0';
+    return words;
+}
+
 static void
 on_bus_answer(void *arg, const client_answer_t *answer)
 {
     core_task_t *task = arg;
+    char words[WORDS_SIZE];
     if (answer->event == CLIENT_ACKED) {
         return;
     }
@@ -68,7 +87,7 @@ on_bus_answer(void *arg, const client_answer_t *answer)
     if (answer->err == BUS_ABORTED && answer->event == CLIENT_FAILED) {
         return; // the process stops
     }
-    core_task_answered(task, answer->err, why_of(answer->err), answer->body);
+    core_task_answered(task, answer->err, words_of(answer, words, sizeof words), answer->body);
 }
 
 static bus_err_t

@@ -20,5 +20,5 @@ bool core_context_begin(core_task_t *task);
 void core_context_clear(core_task_t *task);
 // Whether there is any.
 bool core_context_is_there(const core_context_t *self);
-// Packs what came as one map: {karma?, events?}.
+// Packs what came as one map: {karma?, bucket?}.
 void core_context_pack(const core_context_t *self, pack_t *out);

@@ -1,4 +1,4 @@
-// kb_stem.h - the stem of an English word, so that "actions" finds "action" and "acting".
+// kb_stem.h - the stem of an English word, so that "actions" finds "action", and "acting" "acted".
 //
 // M. F. Porter, "An algorithm for suffix stripping", Program 14(3), 1980, as published. It is the
 // one stemmer that its author froze, so an index made with it never differs from one made later or

@@ -170,11 +170,13 @@ static const url_row_t urls[] = {
     {"BHIV_AI_URL", {"http://", "https://"}, offsetof(workflow_servers_t, ai_url), "BHIV_AI_KEY"},
 };
 
+// Whether what follows the scheme is on this machine; 127.evil.example is not.
 static bool
 is_local(const char *host)
 {
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
-           strncmp(host, "[::1]", 5) == 0;
+    size_t size = strcspn(host, ":/");
+    return (size == 9 && strncmp(host, "localhost", 9) == 0) || strncmp(host, "[::1]", 5) == 0 ||
+           (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == size);
 }
 
 static bus_err_t
