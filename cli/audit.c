@@ -135,29 +135,11 @@ cli_audit_ask(const cli_audit_question_t *question)
 
 // --- Answers -------------------------------------------------------------------------------------
 
-bus_view_t
-cli_audit_text(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    bus_view_t text;
-    bool is_there = walk_find(map, key, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_there ? text : VIEW_NONE;
-}
-
-uint64_t
-cli_audit_number(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    bool is_there = walk_find(map, key, &value) == BUS_OK && walk_as_uint(value, &number) == BUS_OK;
-    return is_there ? number : 0;
-}
-
 bool
 cli_audit_hash(bus_view_t map, const char *key, merkle_hash_t *ret_hash)
 {
     size_t size = 0;
-    bus_view_t text = cli_audit_text(map, key);
+    bus_view_t text = cli_question_text(map, key);
     return note_unbase64(text, ret_hash->bytes, sizeof ret_hash->bytes, &size) == BUS_OK &&
            size == sizeof ret_hash->bytes;
 }

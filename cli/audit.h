@@ -4,8 +4,7 @@
 // Nothing that is verified here is believed from the one who is verified: roots are computed from
 // leaves, and signatures are checked with keys from outside where they are given. Main thread.
 #pragma once
-#include "connect.h"
-#include "output.h"
+#include "question.h"
 
 #include "proto/note.h"
 #include "proto/pack.h"
@@ -65,10 +64,7 @@ typedef struct {
 // One question; an error is said on stderr. Returns the exit status.
 BUS_CHECK int cli_audit_ask(const cli_audit_question_t *question);
 
-// Fields of an answer; what is not there, or of another type, is absent, 0, or false.
-bus_view_t cli_audit_text(bus_view_t map, const char *key);
-uint64_t cli_audit_number(bus_view_t map, const char *key);
-// A hash in base64.
+// A field of an answer that is a hash in base64. False where it is not there, or no hash.
 BUS_CHECK bool cli_audit_hash(bus_view_t map, const char *key, merkle_hash_t *ret_hash);
 
 // --- Files and keys: audit_keys.c ----------------------------------------------------------------

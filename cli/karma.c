@@ -26,46 +26,6 @@ cli_karma_user(const char *word)
     return CLI_DONE;
 }
 
-// --- Asking ------------------------------------------------------------------------------------
-
-typedef struct {
-    const cli_karma_ask_t *ask;
-    cli_output_t out;
-} asked_t;
-
-static int
-take(void *arg, const client_answer_t *answer)
-{
-    asked_t *self = arg;
-    if (answer->err != BUS_OK) {
-        return cli_connect_refused(self->ask->topic, answer);
-    }
-    int status = self->ask->print(&self->out, answer->body);
-    return cli_output_flush(&self->out) ? status : CLI_IO;
-}
-
-int
-cli_karma_ask(const cli_karma_ask_t *ask)
-{
-    asked_t asked = {.ask = ask};
-    int status = cli_output_init(&asked.out, ask->flags->format);
-    if (status != CLI_DONE) {
-        return status;
-    }
-    const cli_ask_t asking = {
-        .place = &ask->flags->place,
-        .timeout_ms = ask->flags->timeout_ms,
-        .topic = ask->topic,
-        .body = ask->body,
-        .want = CLIENT_WANT_REPLY,
-        .take = take,
-        .arg = &asked,
-    };
-    status = cli_connect_ask(&asking);
-    cli_output_clear(&asked.out);
-    return status;
-}
-
 // --- A sheet -----------------------------------------------------------------------------------
 
 void

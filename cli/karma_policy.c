@@ -13,7 +13,7 @@ enum {
     CELL_SIZE = 48
 };
 
-static const option_row_t rows[] = {CLI_KARMA_ROWS};
+static const option_row_t rows[] = {CLI_QUESTION_ROWS("2s")};
 
 static const option_table_t options = {
     .program = "bhiv karma policy",
@@ -120,13 +120,13 @@ print(cli_output_t *out, bus_view_t answer)
 static int
 run(int argc, char **argv)
 {
-    cli_karma_flags_t flags = {0};
+    cli_question_flags_t flags = {0};
     option_parse(&options, argc, argv, &flags, NULL, NULL);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 0);
-    const cli_karma_ask_t ask = {
+    const cli_question_t ask = {
         .flags = &flags, .topic = "req.karma.policy", .body = pack_view(body), .print = print};
-    return cli_karma_ask(&ask);
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_karma_policy = {

@@ -5,13 +5,13 @@
 #include "proto/walk.h"
 
 typedef struct {
-    cli_karma_flags_t karma;
+    cli_question_flags_t karma;
     const char *until;
 } flags_t;
 
 // clang-format off
 static const option_row_t rows[] = {
-    CLI_KARMA_ROWS,
+    CLI_QUESTION_ROWS("2s"),
     {"until", 'u', OPTION_TEXT, "TIME", NULL, offsetof(flags_t, until), 0, 0,
      "RFC 3339: only what happened up to then; default: all"},
 };
@@ -63,11 +63,11 @@ run(int argc, char **argv)
     if (has_until) {
         pack_pair_text(body, "until", flags.until);
     }
-    const cli_karma_ask_t ask = {.flags = &flags.karma,
-                                 .topic = "req.karma.replay",
-                                 .body = pack_view(body),
-                                 .print = print};
-    return cli_karma_ask(&ask);
+    const cli_question_t ask = {.flags = &flags.karma,
+                                .topic = "req.karma.replay",
+                                .body = pack_view(body),
+                                .print = print};
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_karma_replay = {

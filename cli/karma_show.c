@@ -1,7 +1,7 @@
 // karma_show.c - `bhiv karma show`: what Karma knows of a user.
 #include "karma.h"
 
-static const option_row_t rows[] = {CLI_KARMA_ROWS};
+static const option_row_t rows[] = {CLI_QUESTION_ROWS("2s")};
 
 static const option_table_t options = {
     .program = "bhiv karma show",
@@ -24,7 +24,7 @@ print(cli_output_t *out, bus_view_t profile)
 static int
 run(int argc, char **argv)
 {
-    cli_karma_flags_t flags = {0};
+    cli_question_flags_t flags = {0};
     const char *words[1] = {NULL};
     unsigned word_count = 0;
     option_parse(&options, argc, argv, &flags, words, &word_count);
@@ -35,9 +35,9 @@ run(int argc, char **argv)
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
     pack_pair_text(body, "user_id", words[0]);
-    const cli_karma_ask_t ask = {
+    const cli_question_t ask = {
         .flags = &flags, .topic = "req.karma.profile", .body = pack_view(body), .print = print};
-    return cli_karma_ask(&ask);
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_karma_show = {

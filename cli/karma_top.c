@@ -8,14 +8,14 @@
 enum { TOP_MAX = 1000 }; // as in proto/schema/karma.def
 
 typedef struct {
-    cli_karma_flags_t karma;
+    cli_question_flags_t karma;
     const char *by;
     uint64_t limit;
 } flags_t;
 
 // clang-format off
 static const option_row_t rows[] = {
-    CLI_KARMA_ROWS,
+    CLI_QUESTION_ROWS("2s"),
     {"by", 'b', OPTION_TEXT, "WHAT", "merit", offsetof(flags_t, by), 0, 0,
      "merit, net, or a token such as SevaPoints; token alone is DharmaPoints"},
     {"limit", 'n', OPTION_COUNT, "N", "10", offsetof(flags_t, limit), 1, TOP_MAX,
@@ -97,9 +97,9 @@ run(int argc, char **argv)
     pack_map(body, 2);
     pack_pair_text(body, "by", strcmp(flags.by, "token") == 0 ? "DharmaPoints" : flags.by);
     pack_pair_uint(body, "limit", flags.limit);
-    const cli_karma_ask_t ask = {
+    const cli_question_t ask = {
         .flags = &flags.karma, .topic = "req.karma.top", .body = pack_view(body), .print = print};
-    return cli_karma_ask(&ask);
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_karma_top = {

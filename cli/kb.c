@@ -8,7 +8,7 @@
 static const cli_command_t *const verbs[] = {
     &cli_kb_add, &cli_kb_list, &cli_kb_show, &cli_kb_remove, &cli_kb_query, NULL};
 
-static const option_row_t rows[] = {CLI_KB_ROWS("5s")};
+static const option_row_t rows[] = {CLI_QUESTION_ROWS("5s")};
 
 static const option_table_t options = {
     .program = "bhiv kb",
@@ -27,7 +27,7 @@ static const option_table_t options = {
 static int
 run(int argc, char **argv)
 {
-    cli_kb_flags_t flags = {.timeout_ms = 0};
+    cli_question_flags_t flags = {.timeout_ms = 0};
     option_parse(&options, argc, argv, &flags, NULL, NULL);
     return cli_fail(CLI_USAGE, "kb: add, list, show, remove or query? see bhiv kb --help");
 }
@@ -40,41 +40,6 @@ const cli_command_t cli_kb = {
     .run = run,
     .verbs = verbs,
 };
-
-// --- Answers -------------------------------------------------------------------------------------
-
-bus_view_t
-cli_kb_text(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    bus_view_t text;
-    bool is_there = walk_find(map, key, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_there ? text : VIEW_NONE;
-}
-
-uint64_t
-cli_kb_number(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    bool is_there = walk_find(map, key, &value) == BUS_OK && walk_as_uint(value, &number) == BUS_OK;
-    return is_there ? number : 0;
-}
-
-// A bad answer, said on stderr.
-static int
-refused(const char *topic, const client_answer_t *answer)
-{
-    if (answer->body.data == NULL && answer->seq != 0) {
-        return cli_fail(cli_exit_of(answer->err),
-                        "%s: journaled as %llu, not answered yet; ask bhiv req req.core.queue "
-                        "'{\"seq\":%llu}'",
-                        topic,
-                        (unsigned long long) answer->seq,
-                        (unsigned long long) answer->seq);
-    }
-    return cli_connect_refused(topic, answer);
-}
 
 // --- Talking -------------------------------------------------------------------------------------
 
@@ -96,11 +61,10 @@ say_next(talking_t *self)
         cli_connect_end(self->connect, status);
         return;
     }
-    bool is_command = topic_class(view_from_text(self->talk->topic)) == TOPIC_JOURNALED;
     const client_message_t message = {
         .topic = self->talk->topic,
         .body = pack_view(self->body),
-        .want = is_command ? CLIENT_WANT_ACK | CLIENT_WANT_REPLY : CLIENT_WANT_REPLY,
+        .want = cli_question_wants(self->talk->topic),
         .timeout_ms = (unsigned) self->talk->flags->timeout_ms,
     };
     bus_err_t err = client_send(self->connect->client, &message, on_answer, self, NULL);
@@ -118,7 +82,7 @@ on_answer(void *arg, const client_answer_t *answer)
         return;
     }
     if (answer->err != BUS_OK) {
-        self->talk->failed(self->talk->arg, refused(self->talk->topic, answer));
+        self->talk->failed(self->talk->arg, cli_question_refused(self->talk->topic, answer));
     } else {
         self->talk->take(self->talk->arg, &self->out, answer->body);
         if (!cli_output_flush(&self->out)) {
@@ -156,52 +120,4 @@ cli_kb_talk(const cli_kb_talk_t *talk)
     pack_destroy(&self.body);
     cli_output_clear(&self.out);
     return status;
-}
-
-// --- Asking once ---------------------------------------------------------------------------------
-
-typedef struct {
-    const cli_kb_ask_t *ask;
-    bool is_asked;
-    int status;
-} asking_t;
-
-static bool
-next_question(void *arg, pack_t *out, int *ret_status)
-{
-    asking_t *self = arg;
-    *ret_status = self->status;
-    if (self->is_asked) {
-        return false;
-    }
-    self->is_asked = true;
-    pack_raw(out, self->ask->body);
-    return true;
-}
-
-static void
-take_answer(void *arg, cli_output_t *out, bus_view_t answer)
-{
-    asking_t *self = arg;
-    self->status = self->ask->print(out, answer);
-}
-
-static void
-take_failure(void *arg, int status)
-{
-    asking_t *self = arg;
-    self->status = status;
-}
-
-int
-cli_kb_ask(const cli_kb_ask_t *ask)
-{
-    asking_t self = {.ask = ask};
-    const cli_kb_talk_t talk = {.flags = ask->flags,
-                                .topic = ask->topic,
-                                .next = next_question,
-                                .take = take_answer,
-                                .failed = take_failure,
-                                .arg = &self};
-    return cli_kb_talk(&talk);
 }

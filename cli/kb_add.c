@@ -24,7 +24,7 @@ enum {
 };
 
 typedef struct {
-    cli_kb_flags_t kb;
+    cli_question_flags_t kb;
     const char *id;
     const char *title;
     const char *book;
@@ -36,7 +36,7 @@ typedef struct {
 #define AT(field) offsetof(flags_t, field)
 // clang-format off
 static const option_row_t rows[] = {
-    CLI_KB_ROWS("30s"),
+    CLI_QUESTION_ROWS("30s"),
     {"id", 'i', OPTION_TEXT, "ID", NULL, AT(id), 0, 0,
      "of the document; default its path, without what leads out of here"},
     {"title", 'T', OPTION_TEXT, "TEXT", NULL, AT(title), 0, 0, "for citations; default the id"},
@@ -360,8 +360,8 @@ static void
 take(void *arg, cli_output_t *out, bus_view_t answer)
 {
     add_t *self = arg;
-    bus_view_t action = cli_kb_text(answer, "action");
-    self->chunks += cli_kb_number(answer, "chunks");
+    bus_view_t action = cli_question_text(answer, "action");
+    self->chunks += cli_question_number(answer, "chunks");
     self->added += view_is(action, "added") ? 1 : 0;
     self->replaced += view_is(action, "replaced") ? 1 : 0;
     self->updated += view_is(action, "updated") ? 1 : 0;

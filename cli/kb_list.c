@@ -37,14 +37,14 @@ for_each(cli_output_t *out,
 // --- list ----------------------------------------------------------------------------------------
 
 typedef struct {
-    cli_kb_flags_t kb;
+    cli_question_flags_t kb;
     const char *after;
     uint64_t limit;
 } list_flags_t;
 
 // clang-format off
 static const option_row_t list_rows[] = {
-    CLI_KB_ROWS("5s"),
+    CLI_QUESTION_ROWS("5s"),
     {"after", 'a', OPTION_TEXT, "ID", NULL, offsetof(list_flags_t, after), 0, 0,
      "only documents behind this one"},
     {"limit", 'n', OPTION_COUNT, "N", "100", offsetof(list_flags_t, limit), 1, LIST_MAX,
@@ -86,7 +86,7 @@ print_list(cli_output_t *out, bus_view_t answer)
     cli_table_init(&table, titles, sizeof titles / sizeof titles[0]);
     int status = for_each(out, answer, add_row, &table);
     cli_table_clear(&table);
-    bus_view_t next = cli_kb_text(answer, "next");
+    bus_view_t next = cli_question_text(answer, "next");
     if (status == CLI_DONE && next.data != NULL) {
         (void) cli_fail(CLI_DONE, "there are more: --after '%.*s'", (int) next.size, next.data);
     }
@@ -104,11 +104,11 @@ run_list(int argc, char **argv)
     if (flags.after != NULL) {
         pack_pair_text(body, "after", flags.after);
     }
-    const cli_kb_ask_t ask = {.flags = &flags.kb,
-                              .topic = "req.core.documents",
-                              .body = pack_view(body),
-                              .print = print_list};
-    return cli_kb_ask(&ask);
+    const cli_question_t ask = {.flags = &flags.kb,
+                                .topic = "req.core.documents",
+                                .body = pack_view(body),
+                                .print = print_list};
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_kb_list = {
@@ -121,7 +121,7 @@ const cli_command_t cli_kb_list = {
 
 // --- show ----------------------------------------------------------------------------------------
 
-static const option_row_t show_rows[] = {CLI_KB_ROWS("5s")};
+static const option_row_t show_rows[] = {CLI_QUESTION_ROWS("5s")};
 
 static const option_table_t show_options = {
     .program = "bhiv kb show",
@@ -158,18 +158,18 @@ print_sheet(cli_output_t *out, bus_view_t answer)
 static int
 run_show(int argc, char **argv)
 {
-    cli_kb_flags_t flags = {.timeout_ms = 0};
+    cli_question_flags_t flags = {.timeout_ms = 0};
     const char *words[1] = {""};
     unsigned word_count = 0;
     option_parse(&show_options, argc, argv, &flags, words, &word_count);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
     pack_pair_text(body, "document_id", words[0]);
-    const cli_kb_ask_t ask = {.flags = &flags,
-                              .topic = "req.core.documents",
-                              .body = pack_view(body),
-                              .print = print_sheet};
-    return cli_kb_ask(&ask);
+    const cli_question_t ask = {.flags = &flags,
+                                .topic = "req.core.documents",
+                                .body = pack_view(body),
+                                .print = print_sheet};
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_kb_show = {

@@ -12,7 +12,7 @@ enum {
 };
 
 typedef struct {
-    cli_kb_flags_t kb;
+    cli_question_flags_t kb;
     const char *book;
     const char *type;
     const char *version;
@@ -22,7 +22,7 @@ typedef struct {
 #define AT(field) offsetof(flags_t, field)
 // clang-format off
 static const option_row_t rows[] = {
-    CLI_KB_ROWS("5s"),
+    CLI_QUESTION_ROWS("5s"),
     {"book", 'b', OPTION_TEXT, "NAME", NULL, AT(book), 0, 0, "only passages of this book"},
     {"type", 'y', OPTION_TEXT, "NAME", NULL, AT(type), 0, 0, "only of documents of this type"},
     {"version", 'v', OPTION_TEXT, "VERSION", NULL, AT(version), 0, 0, "only of this version"},
@@ -71,8 +71,8 @@ add_passage(text_t *out, uint32_t number, bus_view_t passage)
     if (walk_find(passage, "score", &value) != BUS_OK || walk_as_real(value, &score) != BUS_OK) {
         score = 0;
     }
-    bus_view_t id = cli_kb_text(passage, "document_id");
-    bus_view_t title = cli_kb_text(passage, "title");
+    bus_view_t id = cli_question_text(passage, "document_id");
+    bus_view_t title = cli_question_text(passage, "title");
     text_add_format(out, "\n[%u] ", number);
     add_line(out, title);
     if (!view_equal(id, title)) {
@@ -82,10 +82,10 @@ add_passage(text_t *out, uint32_t number, bus_view_t passage)
     }
     text_add_format(out,
                     ", passage %llu, byte %llu, score %.2f\n    ",
-                    (unsigned long long) cli_kb_number(passage, "chunk"),
-                    (unsigned long long) cli_kb_number(passage, "offset"),
+                    (unsigned long long) cli_question_number(passage, "chunk"),
+                    (unsigned long long) cli_question_number(passage, "offset"),
                     score);
-    add_line(out, cli_kb_text(passage, "text"));
+    add_line(out, cli_question_text(passage, "text"));
     text_add(out, VIEW_LITERAL("\n"));
 }
 
@@ -96,7 +96,7 @@ print_page(cli_output_t *out, bus_view_t answer)
     bus_view_t passage;
     walk_item_t head;
     text_clear(out->text);
-    add_line(out->text, cli_kb_text(answer, "response"));
+    add_line(out->text, cli_question_text(answer, "response"));
     text_add(out->text, VIEW_LITERAL("\n"));
     if (walk_find(answer, "knowledge_base_results", &results) == BUS_OK) {
         walk_t walk = walk_from(results);
@@ -117,7 +117,7 @@ print(cli_output_t *out, bus_view_t answer)
     } else {
         cli_output_value(out, answer);
     }
-    return cli_kb_number(answer, "status") == 200 ? CLI_DONE : CLI_NEGATIVE;
+    return cli_question_number(answer, "status") == 200 ? CLI_DONE : CLI_NEGATIVE;
 }
 
 // --- Asking --------------------------------------------------------------------------------------
@@ -160,9 +160,9 @@ run(int argc, char **argv)
     pack_pair_str(body, "query", text_view(query));
     pack_pair_uint(body, "limit", flags.limit);
     pack_filters(&flags, body);
-    const cli_kb_ask_t ask = {
+    const cli_question_t ask = {
         .flags = &flags.kb, .topic = "req.core.kb_search", .body = pack_view(body), .print = print};
-    return cli_kb_ask(&ask);
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_kb_query = {

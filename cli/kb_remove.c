@@ -6,7 +6,7 @@
 
 enum { IDS_MAX = 10000 }; // of one command
 
-static const option_row_t rows[] = {CLI_KB_ROWS("30s")};
+static const option_row_t rows[] = {CLI_QUESTION_ROWS("30s")};
 
 static const option_table_t options = {
     .program = "bhiv kb remove",
@@ -51,7 +51,7 @@ take(void *arg, cli_output_t *out, bus_view_t answer)
     text_add_format(out->text,
                     "removed   %s: %llu passages\n",
                     self->ids[self->at - 1],
-                    (unsigned long long) cli_kb_number(answer, "chunks"));
+                    (unsigned long long) cli_question_number(answer, "chunks"));
     cli_output_text(out);
 }
 
@@ -69,7 +69,7 @@ failed(void *arg, int status)
 static int
 run(int argc, char **argv)
 {
-    cli_kb_flags_t flags = {.timeout_ms = 0};
+    cli_question_flags_t flags = {.timeout_ms = 0};
     const char **ids = calloc((size_t) argc, sizeof ids[0]);
     assert(ids);
     remove_t removing = {.ids = ids};

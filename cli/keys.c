@@ -20,7 +20,7 @@ static const cli_command_t *const verbs[] = {&cli_keys_list,
                                              &cli_keys_verify,
                                              NULL};
 
-static const option_row_t rows[] = {CLI_KEYS_ROWS};
+static const option_row_t rows[] = {CLI_QUESTION_ROWS("5s")};
 
 static const option_table_t options = {
     .program = "bhiv keys",
@@ -42,7 +42,7 @@ static const option_table_t options = {
 static int
 run(int argc, char **argv)
 {
-    cli_keys_flags_t flags = {0};
+    cli_question_flags_t flags = {0};
     option_parse(&options, argc, argv, &flags, NULL, NULL);
     return cli_fail(CLI_USAGE,
                     "keys: list, show, rotate, export-public, sign or verify? see bhiv keys "
@@ -57,54 +57,6 @@ const cli_command_t cli_keys = {
     .run = run,
     .verbs = verbs,
 };
-
-// --- Asking ------------------------------------------------------------------------------------
-
-typedef struct {
-    const cli_keys_ask_t *ask;
-    cli_output_t out;
-} asked_t;
-
-static int
-take(void *arg, const client_answer_t *answer)
-{
-    asked_t *self = arg;
-    if (answer->err != BUS_OK) {
-        return cli_connect_refused(self->ask->topic, answer);
-    }
-    int status = self->ask->print(&self->out, answer->body);
-    return cli_output_flush(&self->out) ? status : CLI_IO;
-}
-
-int
-cli_keys_ask(const cli_keys_ask_t *ask)
-{
-    asked_t asked = {.ask = ask};
-    int status = cli_output_init(&asked.out, ask->flags->format);
-    if (status != CLI_DONE) {
-        return status;
-    }
-    const cli_ask_t asking = {
-        .place = &ask->flags->place,
-        .timeout_ms = ask->flags->timeout_ms,
-        .topic = ask->topic,
-        .body = ask->body,
-        .want = CLIENT_WANT_REPLY,
-        .take = take,
-        .arg = &asked,
-    };
-    status = cli_connect_ask(&asking);
-    cli_output_clear(&asked.out);
-    return status;
-}
-
-bus_view_t
-cli_keys_text(bus_view_t map, const char *field)
-{
-    bus_view_t value, text;
-    bool is_text = walk_find(map, field, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_text ? text : VIEW_NONE;
-}
 
 void
 cli_keys_sheet(cli_output_t *out, bus_view_t map)

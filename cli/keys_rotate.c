@@ -9,7 +9,7 @@
 
 #define TOPIC "req.crypto.rotate"
 
-static const option_row_t rows[] = {CLI_KEYS_ROWS};
+static const option_row_t rows[] = {CLI_QUESTION_ROWS("5s")};
 
 static const option_table_t options = {
     .program = "bhiv keys rotate",
@@ -43,7 +43,7 @@ no_token(const char *dir, bus_err_t err)
 static int
 run(int argc, char **argv)
 {
-    cli_keys_flags_t flags = {0};
+    cli_question_flags_t flags = {0};
     option_parse(&options, argc, argv, &flags, NULL, NULL);
     cli_dir_t dir;
     int status = cli_dir_find(flags.place.dir, &dir);
@@ -60,9 +60,9 @@ run(int argc, char **argv)
     pack_map(asked, 0);
     owner_sign(view_from_text(token), VIEW_LITERAL(TOPIC), clock_wall_us(), pack_view(asked), body);
     explicit_bzero(token, sizeof token);
-    const cli_keys_ask_t ask = {
+    const cli_question_t ask = {
         .flags = &flags, .topic = TOPIC, .body = pack_view(body), .print = print};
-    return cli_keys_ask(&ask);
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_keys_rotate = {

@@ -5,12 +5,12 @@
 
 #include <string.h>
 
-static const option_row_t rows[] = {CLI_KEYS_ROWS};
+static const option_row_t rows[] = {CLI_QUESTION_ROWS("5s")};
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
 // What a command line of these verbs says.
 typedef struct {
-    cli_keys_flags_t flags;
+    cli_question_flags_t flags;
     const char *key_id; // NULL: none was named
 } said_t;
 
@@ -32,9 +32,9 @@ ask(const said_t *said, const char *topic, int (*print)(cli_output_t *out, bus_v
     if (said->key_id != NULL) {
         pack_pair_text(body, "key_id", said->key_id);
     }
-    const cli_keys_ask_t asking = {
+    const cli_question_t asking = {
         .flags = &said->flags, .topic = topic, .body = pack_view(body), .print = print};
-    return cli_keys_ask(&asking);
+    return cli_question_ask(&asking);
 }
 
 // --- list --------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ static const option_table_t export_options = {
 static int
 print_vkey(cli_output_t *out, bus_view_t answer)
 {
-    bus_view_t vkey = cli_keys_text(answer, "vkey");
+    bus_view_t vkey = cli_question_text(answer, "vkey");
     if (vkey.data == NULL) {
         return cli_fail(CLI_BAD_DATA, "req.crypto.export_public: the answer has no vkey");
     }

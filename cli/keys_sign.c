@@ -6,13 +6,13 @@
 // --- sign --------------------------------------------------------------------------------------
 
 typedef struct {
-    cli_keys_flags_t keys;
+    cli_question_flags_t keys;
     const char *requester;
 } sign_flags_t;
 
 // clang-format off
 static const option_row_t sign_rows[] = {
-    CLI_KEYS_ROWS,
+    CLI_QUESTION_ROWS("5s"),
     {"requester", 0, OPTION_TEXT, "ID", NULL, offsetof(sign_flags_t, requester), 0, 0,
      "for whom it is signed; default bhiv_cli"},
 };
@@ -35,7 +35,7 @@ static const option_table_t sign_options = {
 static int
 print_signature(cli_output_t *out, bus_view_t answer)
 {
-    bus_view_t signature = cli_keys_text(answer, "signature");
+    bus_view_t signature = cli_question_text(answer, "signature");
     if (out->format != CLI_FORMAT_LINE) {
         cli_output_value(out, answer);
         return CLI_DONE;
@@ -68,11 +68,11 @@ run_sign(int argc, char **argv)
     if (flags.requester != NULL) {
         pack_pair_text(body, "requester_id", flags.requester);
     }
-    const cli_keys_ask_t ask = {.flags = &flags.keys,
+    const cli_question_t ask = {.flags = &flags.keys,
                                 .topic = "req.crypto.sign",
                                 .body = pack_view(body),
                                 .print = print_signature};
-    return cli_keys_ask(&ask);
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_keys_sign = {
@@ -86,7 +86,7 @@ const cli_command_t cli_keys_sign = {
 // --- verify ------------------------------------------------------------------------------------
 
 typedef struct {
-    cli_keys_flags_t keys;
+    cli_question_flags_t keys;
     const char *signature;
     const char *signature_id;
     const char *key;
@@ -95,7 +95,7 @@ typedef struct {
 #define AT(field) offsetof(verify_flags_t, field)
 // clang-format off
 static const option_row_t verify_rows[] = {
-    CLI_KEYS_ROWS,
+    CLI_QUESTION_ROWS("5s"),
     {"signature", 's', OPTION_TEXT, "BASE64", NULL, AT(signature), 0, 0, "as sign printed it"},
     {"signature-id", 'i', OPTION_TEXT, "ID", NULL, AT(signature_id), 0, 0,
      "of one that Bucket keeps"},
@@ -162,11 +162,11 @@ run_verify(int argc, char **argv)
         }
     }
     pack_count(body, place, count);
-    const cli_keys_ask_t ask = {.flags = &flags.keys,
+    const cli_question_t ask = {.flags = &flags.keys,
                                 .topic = "req.crypto.verify",
                                 .body = pack_view(body),
                                 .print = print_verdict};
-    return cli_keys_ask(&ask);
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_keys_verify = {

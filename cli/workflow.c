@@ -2,7 +2,6 @@
 // workflow_tasks.c, workflow_complete.c.
 #include "workflow.h"
 
-#include "proto/topic.h"
 #include "proto/walk.h"
 
 const cli_command_t *const cli_workflow_verbs[] = {&cli_workflow_run,
@@ -11,54 +10,6 @@ const cli_command_t *const cli_workflow_verbs[] = {&cli_workflow_run,
                                                    &cli_workflow_tasks,
                                                    &cli_workflow_complete,
                                                    NULL};
-
-typedef struct {
-    const cli_workflow_ask_t *ask;
-    cli_output_t out;
-} asked_t;
-
-static int
-take(void *arg, const client_answer_t *answer)
-{
-    asked_t *self = arg;
-    if (answer->err != BUS_OK && answer->body.data == NULL && answer->seq != 0) {
-        return cli_fail(cli_exit_of(answer->err),
-                        "%s: journaled as %llu, not answered yet; ask bhiv req "
-                        "req.workflow.queue '{\"seq\":%llu}'",
-                        self->ask->topic,
-                        (unsigned long long) answer->seq,
-                        (unsigned long long) answer->seq);
-    }
-    if (answer->err != BUS_OK) {
-        return cli_connect_refused(self->ask->topic, answer);
-    }
-    int status = self->ask->print(&self->out, answer->body);
-    return cli_output_flush(&self->out) ? status : CLI_IO;
-}
-
-int
-cli_workflow_ask(const cli_workflow_ask_t *ask)
-{
-    asked_t asked = {.ask = ask};
-    int status = cli_output_init(&asked.out, ask->flags->format);
-    if (status != CLI_DONE) {
-        return status;
-    }
-    bool is_command = topic_class(view_from_text(ask->topic)) == TOPIC_JOURNALED;
-    const cli_ask_t asking = {
-        .place = &ask->flags->place,
-        .timeout_ms = ask->flags->timeout_ms,
-        .topic = ask->topic,
-        .body = ask->body,
-        .trace_id = ask->trace_id,
-        .want = is_command ? CLIENT_WANT_ACK | CLIENT_WANT_REPLY : CLIENT_WANT_REPLY,
-        .take = take,
-        .arg = &asked,
-    };
-    status = cli_connect_ask(&asking);
-    cli_output_clear(&asked.out);
-    return status;
-}
 
 static void
 add_row(cli_table_t *cells, const cli_workflow_table_t *table, bus_view_t item)

@@ -2,13 +2,13 @@
 #include "workflow.h"
 
 typedef struct {
-    cli_workflow_flags_t workflow;
+    cli_question_flags_t workflow;
     const char *note;
 } flags_t;
 
 // clang-format off
 static const option_row_t rows[] = {
-    CLI_WORKFLOW_ROWS("5s"),
+    CLI_QUESTION_ROWS("5s"),
     {"note", 0, OPTION_TEXT, "TEXT", NULL, offsetof(flags_t, note), 0, 0,
      "what came of it"},
 };
@@ -43,11 +43,11 @@ run(int argc, char **argv)
     pack_map(body, 2);
     pack_pair_text(body, "task_id", words[0]);
     pack_pair_str(body, "note", view_from_text(flags.note));
-    const cli_workflow_ask_t ask = {.flags = &flags.workflow,
-                                    .topic = "workflow.task.complete",
-                                    .body = pack_view(body),
-                                    .print = print};
-    return cli_workflow_ask(&ask);
+    const cli_question_t ask = {.flags = &flags.workflow,
+                                .topic = "workflow.task.complete",
+                                .body = pack_view(body),
+                                .print = print};
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_workflow_complete = {

@@ -2,7 +2,7 @@
 #include "workflow.h"
 
 typedef struct {
-    cli_workflow_flags_t workflow;
+    cli_question_flags_t workflow;
     const char *trace;
     const char *status;
     uint64_t limit;
@@ -12,7 +12,7 @@ enum { LIMIT_MAX = 1000 }; // as in proto/schema/workflow.def
 
 // clang-format off
 static const option_row_t rows[] = {
-    CLI_WORKFLOW_ROWS("2s"),
+    CLI_QUESTION_ROWS("2s"),
     {"trace", 0, OPTION_TEXT, "ID", NULL, offsetof(flags_t, trace), 0, 0,
      "only executions of this trace"},
     {"status", 's', OPTION_TEXT, "STATUS", NULL, offsetof(flags_t, status), 0, 0,
@@ -57,11 +57,11 @@ run(int argc, char **argv)
     pack_pair_str(body, "trace_id", view_from_text(flags.trace));
     pack_pair_str(body, "status", view_from_text(flags.status));
     pack_pair_uint(body, "limit", flags.limit);
-    const cli_workflow_ask_t ask = {.flags = &flags.workflow,
-                                    .topic = "req.workflow.executions",
-                                    .body = pack_view(body),
-                                    .print = print};
-    return cli_workflow_ask(&ask);
+    const cli_question_t ask = {.flags = &flags.workflow,
+                                .topic = "req.workflow.executions",
+                                .body = pack_view(body),
+                                .print = print};
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_workflow_list = {

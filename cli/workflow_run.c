@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct {
-    cli_workflow_flags_t workflow;
+    cli_question_flags_t workflow;
     const char *trace;
     const char *execution;
     const char *user;
@@ -17,7 +17,7 @@ typedef struct {
 
 // clang-format off
 static const option_row_t rows[] = {
-    CLI_WORKFLOW_ROWS("30s"),
+    CLI_QUESTION_ROWS("30s"),
     {"trace", 0, OPTION_TEXT, "ID", NULL, offsetof(flags_t, trace), 0, 0,
      "trace_id: the same again acts no second time; default: a new one"},
     {"execution", 'x', OPTION_TEXT, "ID", NULL, offsetof(flags_t, execution), 0, 0,
@@ -127,12 +127,12 @@ run(int argc, char **argv)
     }
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_command(&flags, words[0], pack_view(payload), body);
-    const cli_workflow_ask_t ask = {.flags = &flags.workflow,
-                                    .topic = "workflow.execute",
-                                    .body = pack_view(body),
-                                    .trace_id = view_from_text(flags.trace),
-                                    .print = print};
-    return cli_workflow_ask(&ask);
+    const cli_question_t ask = {.flags = &flags.workflow,
+                                .topic = "workflow.execute",
+                                .body = pack_view(body),
+                                .trace_id = view_from_text(flags.trace),
+                                .print = print};
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_workflow_run = {

@@ -1,7 +1,7 @@
 // workflow_show.c - `bhiv workflow show`: what became of a trace's executions.
 #include "workflow.h"
 
-static const option_row_t rows[] = {CLI_WORKFLOW_ROWS("2s")};
+static const option_row_t rows[] = {CLI_QUESTION_ROWS("2s")};
 
 static const option_table_t options = {
     .program = "bhiv workflow show",
@@ -24,16 +24,16 @@ print(cli_output_t *out, bus_view_t answer)
 static int
 run(int argc, char **argv)
 {
-    cli_workflow_flags_t flags = {0};
+    cli_question_flags_t flags = {0};
     const char *words[1] = {NULL};
     unsigned word_count = 0;
     option_parse(&options, argc, argv, &flags, words, &word_count);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
     pack_pair_text(body, "trace_id", words[0]);
-    const cli_workflow_ask_t ask = {
+    const cli_question_t ask = {
         .flags = &flags, .topic = "req.workflow.status", .body = pack_view(body), .print = print};
-    return cli_workflow_ask(&ask);
+    return cli_question_ask(&ask);
 }
 
 const cli_command_t cli_workflow_show = {
