@@ -11,8 +11,7 @@
 
 enum {
     // Of a plan that are kept, and shown with it: a proof has up to 4.5 KB, and the greatest plan
-    // may
-    // be done in ten thousand parts. All are counted, and in the journal.
+    // may be done in ten thousand parts. All are counted, and in the journal.
     KARMA_PROOFS_MAX = 20,
     // Of a user that are pending: an appeal costs nothing, and each makes one.
     KARMA_PLANS_PENDING_MAX = 1000,

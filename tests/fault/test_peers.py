@@ -93,7 +93,7 @@ def test_answers_to_peers_that_have_gone_are_counted_and_leak_nothing(bhiv, tmp_
 
 
 def test_a_thousand_peers_asking_at_once_get_every_answer(bhiv, tmp_path, long):
-    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,karma")) as system, \
+    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bucket,karma")) as system, \
             Crowd(system, 1000) as crowd:
         crowd.welcomed()
         for _ in range(10 if long else 2):

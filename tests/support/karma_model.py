@@ -261,6 +261,8 @@ class Model:
         user = self.user(user_id)
         if action not in WRONGS:
             raise Refused("INVALID_REQUEST")
+        if len(user.plans) - user.completed() >= 1000:
+            raise Refused("CONFLICT")
         user.decay(at)
         plan = {
             "plan_id": f"{user_id}_{action}_{len(user.plans)}",

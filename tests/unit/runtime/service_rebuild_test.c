@@ -129,7 +129,8 @@ Test(service_rebuild, is_one_at_a_time_and_takes_over_what_a_killed_one_left)
     fixture_t *self = fixture_new();
     char path[2 * FOLDER_SIZE];
     folder_join(&self->folder, "bucket.rebuild", path);
-    store_options_t options = {.path = path, .tables = tables, .table_count = 2};
+    store_options_t options = {
+        .path = path, .tables = tables, .table_count = 2, .size_max = 64 << 20};
     store_t *store = NULL;
     cr_assert_eq(store_open(&options, &store), BUS_OK);
     cr_assert_eq(rebuild(self), 75);
