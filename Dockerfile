@@ -14,7 +14,9 @@ RUN apt-get update -qq \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && useradd --uid 10001 --no-create-home --home-dir /var/lib/bhiv --shell /usr/sbin/nologin bhiv \
     && mkdir -p /var/lib/bhiv/broker /var/lib/bhiv/bucket /var/lib/bhiv/karma /var/lib/bhiv/workflow \
-       /var/lib/bhiv/core \
+       /var/lib/bhiv/core /var/lib/bhiv/htm /var/lib/bhiv/brain \
+    && for kernel in infrastructure governance memory librarian verification self_healing code; do \
+           mkdir /var/lib/bhiv/kernel-$kernel; done \
     && chown -R bhiv:bhiv /var/lib/bhiv && chmod -R 0700 /var/lib/bhiv
 COPY --from=build /src/build/release/bhiv /usr/local/bin/bhiv
 USER bhiv

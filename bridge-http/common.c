@@ -135,5 +135,6 @@ bridge_common_metrics(bridge_request_t *self)
     bridge_health_write_metrics(self->bridge->health, text);
     bridge_bucket_sla_write_metrics(self->bridge, text);
     bridge_workflow_write_metrics(self->bridge, text);
+    bridge_grace_write_metrics(self->bridge, text);
     bridge_answer_text(self, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &text);
 }

@@ -78,6 +78,14 @@ bridge_handler_t bridge_workflow_complete;
 // workflow_metrics.c
 void bridge_workflow_write_metrics(const bridge_t *bridge, text_t *out);
 
+// grace.c
+bridge_handler_t bridge_grace_command; // parameters -> route->topic, a command -> the reply
+bridge_handler_t bridge_grace_cancel;  // the same, with a reason in the body
+bridge_handler_t bridge_grace_kernels;
+
+// grace_metrics.c
+void bridge_grace_write_metrics(const bridge_t *bridge, text_t *out);
+
 // trace_show.c
 bridge_handler_t bridge_trace_show_tree;
 

@@ -1,6 +1,7 @@
 // health.c - /health, /healthz, /readyz, /status from cached answers.
 #include "health.h"
 #include "answer.h"
+#include "grace.h"
 #include "handler.h"
 #include "metrics.h"
 #include "proto/walk.h"
@@ -21,6 +22,7 @@ typedef enum {
     PART_GRACE,
     PART_BROKER, // its counters
     PART_PEERS,  // who is there: only they are asked
+    PART_QUEUE,  // HTM's figures
     PART_COUNT
 } part_id_t;
 
@@ -28,17 +30,17 @@ typedef struct {
     const char *name;
     const char *topic;
     const char *service; // as it says hello; NULL: the broker itself
-    bool is_later;       // not part of this version: its absence is no fault
 } part_row_t;
 
 static const part_row_t rows[PART_COUNT] = {
-    [PART_CORE] = {"core", "req.core.health", "core", false},
-    [PART_BUCKET] = {"bucket", "req.bucket.health", "bucket", false},
-    [PART_KARMA] = {"karma", "req.karma.health", "karma", false},
-    [PART_WORKFLOW] = {"workflow", "req.workflow.health", "workflow", false},
-    [PART_GRACE] = {"grace", "req.htm.health", "htm", true},
-    [PART_BROKER] = {"broker", "$bus.stats", NULL, false},
-    [PART_PEERS] = {"peers", "$bus.peers", NULL, false},
+    [PART_CORE] = {"core", "req.core.health", "core"},
+    [PART_BUCKET] = {"bucket", "req.bucket.health", "bucket"},
+    [PART_KARMA] = {"karma", "req.karma.health", "karma"},
+    [PART_WORKFLOW] = {"workflow", "req.workflow.health", "workflow"},
+    [PART_GRACE] = {"grace", "req.htm.health", "htm"},
+    [PART_BROKER] = {"broker", "$bus.stats", NULL},
+    [PART_PEERS] = {"peers", "$bus.peers", NULL},
+    [PART_QUEUE] = {"queue", "req.htm.status", "htm"},
 };
 
 typedef struct {
@@ -82,32 +84,6 @@ bridge_health_destroy(bridge_health_t **self_p)
 
 static void ask(part_t *part);
 
-// Whether the list of peers names the service.
-static bool
-is_listed(bus_view_t peers, const char *service)
-{
-    bus_view_t list, value, name;
-    walk_item_t head;
-    if (walk_find(peers, "peers", &list) != BUS_OK) {
-        return false;
-    }
-    walk_t walk = walk_from(list);
-    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY) {
-        return false;
-    }
-    for (uint32_t i = 0; i < head.count; i++) {
-        bus_view_t peer;
-        if (walk_skip(&walk, &peer) != BUS_OK) {
-            return false;
-        }
-        if (walk_find(peer, "service", &value) == BUS_OK && walk_as_str(value, &name) == BUS_OK &&
-            view_is(name, service)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 // Asks who is there, and forgets at once who is not.
 static void
 ask_present(bridge_health_t *self, bus_view_t peers)
@@ -117,7 +93,7 @@ ask_present(bridge_health_t *self, bus_view_t peers)
         if (rows[i].service == NULL) {
             continue;
         }
-        if (is_listed(peers, rows[i].service)) {
+        if (bridge_grace_find(peers, rows[i].service, NULL)) {
             ask(part);
         } else {
             part->heard_us = 0;
@@ -224,12 +200,18 @@ bridge_health_of_workflow(const bridge_health_t *self, const char *key)
     return is_fresh(part) ? value_of(part, key) : VIEW_NONE;
 }
 
-// Whether it is missing because this version has no such service; one that came all the same
-// counts.
-static bool
-is_not_here(const part_t *part)
+bus_view_t
+bridge_health_of_queue(const bridge_health_t *self, const char *key)
 {
-    return rows[part->id].is_later && !is_fresh(part);
+    const part_t *part = &self->parts[PART_QUEUE];
+    return is_fresh(part) ? value_of(part, key) : VIEW_NONE;
+}
+
+bus_view_t
+bridge_health_peers(const bridge_health_t *self)
+{
+    const part_t *part = &self->parts[PART_PEERS];
+    return is_fresh(part) ? pack_view(part->body) : VIEW_NONE;
 }
 
 // healthy, degraded or unhealthy; a view that lives as long as the cached answer.
@@ -430,10 +412,7 @@ bridge_health_ready(bridge_request_t *request)
         return;
     }
     if (part != NULL && !is_fresh(part)) {
-        bridge_answer_refuse(request,
-                             BUS_SERVICE_UNAVAILABLE,
-                             is_not_here(part) ? "this service is not part of this version"
-                                               : "the service is not there");
+        bridge_answer_refuse(request, BUS_SERVICE_UNAVAILABLE, "the service is not there");
         return;
     }
     if (part != NULL && !view_is(status_of(part), "healthy")) {
@@ -459,8 +438,6 @@ typedef struct {
     const char *carries;
 } link_row_t;
 
-static const char NOT_HERE[] = "not_in_this_version";
-
 static const link_row_t links[] = {
     {PART_CORE, PART_BUCKET, "events"},
     {PART_BUCKET, PART_CORE, "contexts"},
@@ -469,8 +446,8 @@ static const link_row_t links[] = {
     {PART_CORE, PART_WORKFLOW, "workflows"},
     {PART_WORKFLOW, PART_BUCKET, "executions"},
     {PART_WORKFLOW, PART_KARMA, "outcomes"},
-    {PART_GRACE, PART_CORE, "tasks"},
-    {PART_GRACE, PART_BUCKET, "facts"},
+    {PART_GRACE, PART_CORE, "documents"},
+    {PART_BUCKET, PART_GRACE, "audit proofs"},
 };
 
 static void
@@ -479,12 +456,11 @@ pack_link(const bridge_health_t *self, const link_row_t *link, pack_t *out)
     const part_t *from = &self->parts[link->from];
     const part_t *to = &self->parts[link->to];
     bool active = is_fresh(from) && is_fresh(to);
-    bool not_here = is_not_here(from) || is_not_here(to);
     pack_map(out, 4);
     pack_pair_text(out, "from", rows[link->from].name);
     pack_pair_text(out, "to", rows[link->to].name);
     pack_pair_text(out, "carries", link->carries);
-    pack_pair_text(out, "status", active ? "active" : not_here ? NOT_HERE : "down");
+    pack_pair_text(out, "status", active ? "active" : "down");
 }
 
 static void
@@ -492,11 +468,9 @@ pack_service(const part_t *part, pack_t *out)
 {
     uint64_t lag = 0;
     bool fresh = is_fresh(part);
-    pack_text(out, rows[part->id].name);
     pack_map(out, 3);
-    bool not_here = is_not_here(part);
-    pack_pair_str(out, "status", not_here ? VIEW_LITERAL("inactive") : status_of(part));
-    pack_pair_text(out, "state", not_here ? NOT_HERE : fresh ? "up" : "absent");
+    pack_pair_str(out, "status", status_of(part));
+    pack_pair_text(out, "state", fresh ? "up" : "absent");
     if (fresh && number_of(part, "lag", &lag)) {
         pack_pair_uint(out, "lag", lag);
     } else {
@@ -504,19 +478,29 @@ pack_service(const part_t *part, pack_t *out)
     }
 }
 
+static bridge_grace_t
+look_at_grace(const bridge_health_t *self)
+{
+    const part_t *htm = &self->parts[PART_GRACE];
+    bridge_grace_t grace = bridge_grace_look(bridge_health_peers(self));
+    grace.has_htm = is_fresh(htm);
+    grace.is_htm_well = view_is(status_of(htm), "healthy");
+    grace.has_lag = grace.has_htm && number_of(htm, "lag", &grace.lag);
+    return grace;
+}
+
 void
 bridge_health_status(bridge_request_t *request)
 {
     const bridge_health_t *self = request->bridge->health;
-    unsigned up = 0;
-    unsigned well = 0;
-    unsigned expected = 0;
-    for (unsigned i = 0; i < PART_BROKER; i++) {
+    bridge_grace_t grace = look_at_grace(self);
+    unsigned up = bridge_grace_is_there(&grace) ? 1 : 0;
+    unsigned well = bridge_grace_is_well(&grace) ? 1 : 0;
+    for (unsigned i = 0; i < PART_GRACE; i++) {
         up += is_fresh(&self->parts[i]) ? 1 : 0;
         well += view_is(status_of(&self->parts[i]), "healthy") ? 1 : 0;
-        expected += is_not_here(&self->parts[i]) ? 0 : 1;
     }
-    const char *status = well == expected ? "healthy" : up > 0 ? "degraded" : "unhealthy";
+    const char *status = well == PART_BROKER ? "healthy" : up > 0 ? "degraded" : "unhealthy";
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 4);
     pack_pair_text(body, "status", status);
@@ -524,7 +508,12 @@ bridge_health_status(bridge_request_t *request)
     pack_text(body, "services");
     pack_map(body, PART_BROKER);
     for (unsigned i = 0; i < PART_BROKER; i++) {
-        pack_service(&self->parts[i], body);
+        pack_text(body, rows[i].name);
+        if (i == PART_GRACE) {
+            bridge_grace_pack(&grace, body);
+        } else {
+            pack_service(&self->parts[i], body);
+        }
     }
     pack_text(body, "links");
     pack_array(body, sizeof(links) / sizeof(links[0]));

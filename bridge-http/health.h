@@ -20,4 +20,9 @@ bus_view_t bridge_health_of_bucket(const bridge_health_t *self, const char *key)
 // The same of the Workflow Executor; absent where it was not heard lately.
 bus_view_t bridge_health_of_workflow(const bridge_health_t *self, const char *key);
 
+// What HTM last said of its queue (req.htm.status); absent where it was not heard lately.
+bus_view_t bridge_health_of_queue(const bridge_health_t *self, const char *key);
+// Who is on the bus, as $bus.peers last answered; absent where it did not lately.
+bus_view_t bridge_health_peers(const bridge_health_t *self);
+
 void bridge_health_write_metrics(const bridge_health_t *self, text_t *out);

@@ -5,6 +5,7 @@
 #include "runtime/clock.h"
 #include "worker.h"
 #include <assert.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -59,17 +60,26 @@ handle_bye(router_t *self,
     return BUS_OK;
 }
 
+static bus_view_t
+said(bus_view_t text)
+{
+    return text.data == NULL ? VIEW_LITERAL("") : text;
+}
+
 static void
 pack_peer(void *arg, const peer_t *peer)
 {
     pack_t *out = arg;
-    pack_map(out, 6);
-    pack_pair_str(out, "service", peer->service.data == NULL ? VIEW_LITERAL("") : peer->service);
+    pack_map(out, 9);
+    pack_pair_str(out, "service", said(peer->service));
     pack_pair_str(out, "instance", peer->instance);
     pack_pair_str(out, "source", peer->source);
     pack_pair_uint(out, "since", peer->since);
     pack_pair_real(out, "boot_ms", peer->boot_ms);
-    pack_pair_str(out, "version", peer->version.data == NULL ? VIEW_LITERAL("") : peer->version);
+    pack_pair_str(out, "version", said(peer->version));
+    pack_pair_int(out, "pid", peer->pid);
+    pack_pair_str(out, "build", said(peer->build));
+    pack_pair_str(out, "host", said(peer->host));
 }
 
 static bus_err_t
@@ -224,6 +234,11 @@ handle_stats(router_t *self,
     pack_clear(out);
     size_t place = pack_map_begin(out);
     pack_pair_text(out, "version", BHIV_VERSION);
+    pack_pair_text(out, "build", position->identity.build);
+    pack_pair_uint(out, "protocol", IDENTITY_PROTOCOL);
+    pack_pair_text(out, "schemas", position->identity.schemas);
+    pack_pair_text(out, "host", position->identity.host);
+    pack_pair_int(out, "pid", getpid());
     pack_pair_text(out, "epoch", position->epoch);
     pack_pair_text(out, "boot", position->boot);
     pack_pair_uint(out, "uptime_ms", clock_boot_ms() - position->started_ms);
@@ -237,7 +252,7 @@ handle_stats(router_t *self,
     pack_pair_uint(out, "inboxes", egress_inboxes(self->egress));
     pack_text(out, "consumers");
     consumer_pack(self->consumers, position->head, out);
-    pack_count(out, place, 13 + stats_pack(&self->stats, out));
+    pack_count(out, place, 18 + stats_pack(&self->stats, out));
     answer_to_t to = answer_to_header(&message->header, false);
     answer_body(self->answer, &to, pack_view(out));
     return BUS_OK;

@@ -171,10 +171,11 @@ instance_new(const peer_t *peer)
     assert(peer->service.size <= NAME_SIZE_MAX && peer->inbox.size <= NAME_SIZE_MAX);
     assert(peer->instance.size > 0 && peer->instance.size <= ID_SIZE_MAX);
     assert(peer->source.size <= ID_SIZE_MAX && peer->version.size <= ID_SIZE_MAX);
+    assert(peer->build.size <= ID_SIZE_MAX && peer->host.size <= ID_SIZE_MAX);
     instance_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
     size_t size = peer->service.size + peer->instance.size + peer->inbox.size + peer->source.size +
-                  peer->version.size;
+                  peer->version.size + peer->build.size + peer->host.size;
     self->text = malloc(size);
     assert(self->text != NULL);
     char *at = self->text;
@@ -184,6 +185,8 @@ instance_new(const peer_t *peer)
     self->peer.inbox = copy_view(&at, peer->inbox);
     self->peer.source = copy_view(&at, peer->source);
     self->peer.version = copy_view(&at, peer->version);
+    self->peer.build = copy_view(&at, peer->build);
+    self->peer.host = copy_view(&at, peer->host);
     return self;
 }
 

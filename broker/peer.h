@@ -25,6 +25,8 @@ typedef struct {
     bus_view_t inbox;    // where requests are handed to; absent: none
     bus_view_t source;
     bus_view_t version;
+    bus_view_t build;
+    bus_view_t host;
     int64_t pid;    // 0: not said
     double boot_ms; // from start to ready; 0: not said
     uint64_t since; // microseconds since 1970, when it was first seen by this broker

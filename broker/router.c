@@ -205,6 +205,7 @@ take_position(router_t *self)
     journal_info(self->options.journal, &info);
     memcpy(self->position.epoch, info.epoch, sizeof(self->position.epoch));
     id_make(self->position.boot);
+    identity_read(&self->position.identity);
     self->position.started_ms = clock_boot_ms();
     self->position.first = info.first;
     self->position.head = info.head;

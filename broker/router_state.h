@@ -15,6 +15,7 @@
 #include "reader.h"
 #include "router.h"
 #include "runtime/id.h"
+#include "runtime/identity.h"
 #include "stats.h"
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
     uint64_t head;                  // last seq whose answers have left
     uint64_t at;                    // of the head
     uint64_t bytes;                 // of records in the journal
+    identity_t identity;            // of this process
 } router_position_t;
 
 typedef struct {

@@ -138,8 +138,5 @@ cli_audit_ask(const cli_audit_question_t *question)
 bool
 cli_audit_hash(bus_view_t map, const char *key, merkle_hash_t *ret_hash)
 {
-    size_t size = 0;
-    bus_view_t text = cli_question_text(map, key);
-    return note_unbase64(text, ret_hash->bytes, sizeof ret_hash->bytes, &size) == BUS_OK &&
-           size == sizeof ret_hash->bytes;
+    return note_hash(cli_question_text(map, key), ret_hash) == BUS_OK;
 }

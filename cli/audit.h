@@ -129,16 +129,6 @@ typedef struct {
 BUS_CHECK int cli_audit_since_read(cli_audit_since_t *self, const char *path);
 void cli_audit_since_clear(cli_audit_since_t *self);
 
-// --- The tree, computed anew: audit_tree.c -------------------------------------------------------
-
-typedef struct {
-    uint64_t size;                          // leaves so far
-    merkle_hash_t lefts[MERKLE_LEVELS_MAX]; // complete subtrees, for each set bit of `size`
-} cli_audit_tree_t;
-
-void cli_audit_tree_add(cli_audit_tree_t *self, const merkle_hash_t *leaf_hash);
-void cli_audit_tree_root(const cli_audit_tree_t *self, merkle_hash_t *ret_root);
-
 // --- A report: audit_report.c; what it says of heads: audit_since.c ------------------------------
 
 enum { CLI_AUDIT_PROBLEMS_SHOWN = 1000 }; // the rest is counted
@@ -180,16 +170,16 @@ void cli_audit_report_open(cli_audit_report_t *self,
 // Holds the older checkpoints of the tree's size against it: to be called at every size, 0 too.
 void cli_audit_report_since(cli_audit_report_t *self,
                             cli_audit_since_t *since,
-                            const cli_audit_tree_t *tree);
+                            const merkle_tree_t *tree);
 // The same for the checkpoint of the whole, once the leaves are all seen.
 void cli_audit_report_head(cli_audit_report_t *self,
                            const merkle_head_t *head,
                            const cli_audit_since_t *since,
-                           const cli_audit_tree_t *tree);
+                           const merkle_tree_t *tree);
 // And for older ones that sign more entries than there are.
 void cli_audit_report_missing(cli_audit_report_t *self,
                               const cli_audit_since_t *since,
-                              const cli_audit_tree_t *tree);
+                              const merkle_tree_t *tree);
 
 // --- Lines of an export: audit_line.c ------------------------------------------------------------
 

@@ -34,7 +34,7 @@ typedef struct {
     cli_output_t out;
     text_t *note; // the checkpoint
     merkle_head_t head;
-    cli_audit_tree_t tree;
+    merkle_tree_t tree;
     uint8_t leaf[LEAF_SIZE_MAX];
 } export_t;
 
@@ -48,7 +48,7 @@ static void
 print_last(export_t *self)
 {
     merkle_hash_t root;
-    cli_audit_tree_root(&self->tree, &root);
+    merkle_tree_root(&self->tree, &root);
     if (!merkle_equal(&root, &self->head.root)) {
         end(self,
             cli_fail(CLI_NEGATIVE,
@@ -79,8 +79,8 @@ print_leaf(export_t *self, bus_view_t item)
         }
         line.leaf = view_from(self->leaf, size);
     }
-    cli_audit_tree_add(&self->tree, &line.hash);
-    cli_audit_tree_root(&self->tree, &line.root);
+    merkle_tree_add(&self->tree, &line.hash);
+    merkle_tree_root(&self->tree, &line.root);
     cli_audit_line_format(&line, self->out.text);
     text_add(self->out.text, VIEW_LITERAL("\n"));
     cli_output_text(&self->out);

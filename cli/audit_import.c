@@ -54,7 +54,7 @@ typedef struct {
     cli_audit_keys_t keys;
     cli_audit_since_t since;
     cli_audit_report_t report;
-    cli_audit_tree_t tree;
+    merkle_tree_t tree;
     cli_audit_signed_t signed_; // views into `note`
     bool has_head;              // signed_ holds
     bool has_last;              // the last line was seen
@@ -174,9 +174,9 @@ take_entry(import_t *self, bus_view_t line)
         return;
     }
     check_leaf(self, &fields);
-    cli_audit_tree_add(&self->tree, &fields.hash);
+    merkle_tree_add(&self->tree, &fields.hash);
     merkle_hash_t root;
-    cli_audit_tree_root(&self->tree, &root);
+    merkle_tree_root(&self->tree, &root);
     if (!merkle_equal(&root, &fields.root) && !self->is_off) {
         cli_audit_report_entry(
             &self->report, index, VIEW_NONE, "the log up to here does not have this root");

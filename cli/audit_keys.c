@@ -111,22 +111,12 @@ cli_audit_keys_open(const cli_audit_keys_t *self,
                     cli_audit_signed_t *ret_signed,
                     const char **reterr_why)
 {
-    bus_view_t text;
     size_t which = 0;
-    cli_audit_signed_t found;
-    if (note_open(note, self->at, self->count, &text, &which) != BUS_OK) {
-        *reterr_why = "it has no good signature by a key of the log that was given";
+    note_checkpoint_t checkpoint;
+    if (note_checkpoint_open(note, self->at, self->count, &checkpoint, &which, reterr_why) !=
+        BUS_OK) {
         return false;
     }
-    found.signer = &self->at[which];
-    if (note_checkpoint_parse(text, &found.checkpoint) != BUS_OK) {
-        *reterr_why = "what is signed is no checkpoint";
-        return false;
-    }
-    if (!view_is(found.checkpoint.origin, found.signer->name)) {
-        *reterr_why = "it is of another log";
-        return false;
-    }
-    *ret_signed = found;
+    *ret_signed = (cli_audit_signed_t){.checkpoint = checkpoint, .signer = &self->at[which]};
     return true;
 }

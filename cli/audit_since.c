@@ -91,7 +91,7 @@ first_suspect(const cli_audit_report_t *self, const cli_audit_since_t *since)
 void
 cli_audit_report_since(cli_audit_report_t *self,
                        cli_audit_since_t *since,
-                       const cli_audit_tree_t *tree)
+                       const merkle_tree_t *tree)
 {
     while (!since->is_broken && since->next < since->count) {
         const merkle_head_t *head = &since->at[since->next].checkpoint.head;
@@ -100,7 +100,7 @@ cli_audit_report_since(cli_audit_report_t *self,
             return;
         }
         ++since->next;
-        cli_audit_tree_root(tree, &root);
+        merkle_tree_root(tree, &root);
         since->is_broken = !merkle_equal(&root, &head->root);
         if (!since->is_broken) {
             since->good = head->size;
@@ -120,7 +120,7 @@ void
 cli_audit_report_head(cli_audit_report_t *self,
                       const merkle_head_t *head,
                       const cli_audit_since_t *since,
-                      const cli_audit_tree_t *tree)
+                      const merkle_tree_t *tree)
 {
     if (tree->size < head->size) {
         cli_audit_report_entry(self,
@@ -136,7 +136,7 @@ cli_audit_report_head(cli_audit_report_t *self,
         return;
     }
     merkle_hash_t root;
-    cli_audit_tree_root(tree, &root);
+    merkle_tree_root(tree, &root);
     if (!merkle_equal(&root, &head->root)) {
         cli_audit_report_entry(self,
                                first_suspect(self, since),
@@ -148,7 +148,7 @@ cli_audit_report_head(cli_audit_report_t *self,
 void
 cli_audit_report_missing(cli_audit_report_t *self,
                          const cli_audit_since_t *since,
-                         const cli_audit_tree_t *tree)
+                         const merkle_tree_t *tree)
 {
     const cli_audit_signed_t *last = since->count > 0 ? &since->at[since->count - 1] : NULL;
     if (last != NULL && last->checkpoint.head.size > tree->size) {

@@ -39,13 +39,13 @@ compute_root(cli_audit_verify_t *self, store_txn_t *txn, uint64_t size)
 {
     merkle_hash_t hash;
     while (self->tree.size < size && bucket_audit_node(txn, 0, self->tree.size, &hash) == BUS_OK) {
-        cli_audit_tree_add(&self->tree, &hash);
+        merkle_tree_add(&self->tree, &hash);
         cli_audit_report_since(&self->report, &self->since, &self->tree);
     }
     if (self->tree.size < size) {
         return; // its leaf hash is damaged, which is said already
     }
-    cli_audit_tree_root(&self->tree, &hash);
+    merkle_tree_root(&self->tree, &hash);
     cli_audit_report_hash(&self->report, "root", &hash);
     cli_audit_report_missing(&self->report, &self->since, &self->tree);
 }

@@ -167,25 +167,8 @@ on_checked(void *arg, const client_answer_t *answer)
 static bool
 read_path(bus_view_t answer, merkle_path_t *ret_path)
 {
-    walk_t walk;
-    uint32_t count = 0;
-    ret_path->count = 0;
-    if (!open_array(answer, "path", &walk, &count) || count > MERKLE_PATH_MAX) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; ++i) {
-        bus_view_t item;
-        bus_view_t text;
-        size_t size = 0;
-        uint8_t *bytes = ret_path->hashes[i].bytes;
-        if (walk_skip(&walk, &item) != BUS_OK || walk_as_str(item, &text) != BUS_OK ||
-            note_unbase64(text, bytes, MERKLE_HASH_SIZE, &size) != BUS_OK ||
-            size != MERKLE_HASH_SIZE) {
-            return false;
-        }
-    }
-    ret_path->count = count;
-    return true;
+    bus_view_t array;
+    return walk_find(answer, "path", &array) == BUS_OK && note_path(array, ret_path) == BUS_OK;
 }
 
 // The newest of the older checkpoints that is not beyond the log's end; NULL: there is none.
@@ -262,7 +245,7 @@ take_leaf(online_t *self, bus_view_t item)
                                    "what Bucket tells of it does not match its hash");
         }
     }
-    cli_audit_tree_add(&verify->tree, &hash);
+    merkle_tree_add(&verify->tree, &hash);
     cli_audit_report_since(&verify->report, &verify->since, &verify->tree);
     return true;
 }
@@ -284,7 +267,7 @@ static void
 on_leaves(void *arg, const client_answer_t *answer)
 {
     online_t *self = arg;
-    cli_audit_tree_t *tree = &self->verify.tree;
+    merkle_tree_t *tree = &self->verify.tree;
     uint64_t before = tree->size;
     walk_t walk;
     uint32_t count = 0;
@@ -310,7 +293,7 @@ on_leaves(void *arg, const client_answer_t *answer)
 static void
 ask_leaves(online_t *self)
 {
-    cli_audit_tree_t *tree = &self->verify.tree;
+    merkle_tree_t *tree = &self->verify.tree;
     if (tree->size < self->end) {
         ask_pages(self, "req.bucket.audit_leaves", tree->size, on_leaves);
     } else {

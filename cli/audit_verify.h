@@ -16,7 +16,7 @@ typedef struct {
     cli_audit_keys_t keys;
     cli_audit_since_t since;
     cli_audit_report_t report;
-    cli_audit_tree_t tree; // of the leaf hashes so far
+    merkle_tree_t tree; // of the leaf hashes so far
 } cli_audit_verify_t;
 
 // Of a stopped system: reads Bucket's store in `dir` itself. Returns the exit status.

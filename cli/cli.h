@@ -88,9 +88,14 @@ extern const cli_command_t cli_part_bucket;
 extern const cli_command_t cli_part_karma;
 extern const cli_command_t cli_part_core;
 extern const cli_command_t cli_part_workflow;
+extern const cli_command_t cli_part_htm;
+extern const cli_command_t cli_part_brain;
+extern const cli_command_t cli_part_kernel;
 extern const cli_command_t cli_part_bridge;
 extern const cli_command_t *const cli_karma_verbs[];    // show, top, replay, policy
 extern const cli_command_t *const cli_workflow_verbs[]; // run, list, show, tasks, complete
+extern const cli_command_t *const cli_htm_verbs[];      // status, list, show, enqueue, …
+extern const cli_command_t *const cli_brain_verbs[];    // status, drifts, why, scores
 extern const cli_command_t cli_pub;
 extern const cli_command_t cli_sub;
 extern const cli_command_t cli_req;
@@ -105,6 +110,9 @@ extern const cli_command_t cli_check;
 extern const cli_command_t cli_audit;
 extern const cli_command_t cli_keys;
 extern const cli_command_t cli_kb;
+extern const cli_command_t cli_stress;
+extern const cli_command_t cli_stress_worker;
+extern const cli_command_t cli_stress_check;
 extern const cli_command_t cli_bench;
 extern const cli_command_t cli_bench_bare;
 extern const cli_command_t cli_completion;

@@ -1,15 +1,18 @@
-// part.c - `bhiv broker`, `bhiv bucket`, `bhiv karma`, `bhiv core`, `bhiv workflow`, `bhiv bridge`:
-// one part in this process.
+// part.c - `bhiv broker`, `bhiv bucket`, `bhiv karma`, `bhiv core`, `bhiv workflow`, `bhiv htm`,
+// `bhiv brain`, `bhiv kernel`, `bhiv bridge`: one part in this process.
 //
 // What `bhiv up` starts as children, and containers as their command. A part finds the bus by the
 // sockets in the system's folder, which need not exist yet: start order does not matter.
+#include "brain/brain.h"
 #include "bridge-http/bridge.h"
 #include "broker/broker.h"
 #include "bucket/bucket.h"
 #include "cli.h"
 #include "connect.h"
 #include "core/core.h"
+#include "htm/htm.h"
 #include "karma/karma.h"
+#include "kernel/kernel.h"
 #include "runtime/log.h"
 #include "runtime/service.h"
 #include "workflow/workflow.h"
@@ -114,13 +117,8 @@ static const option_row_t core_rows[] = {
 // clang-format on
 
 static int
-run_service(const service_definition_t *definition,
-            const option_table_t *table,
-            int argc,
-            char **argv)
+run_definition(const service_definition_t *definition, service_flags_t flags)
 {
-    service_flags_t flags = {0};
-    option_parse(table, argc, argv, &flags, NULL, NULL);
     log_start(definition->name);
     cli_dir_t dir;
     cli_endpoints_t bus;
@@ -145,6 +143,17 @@ run_service(const service_definition_t *definition,
         .rebuild = flags.rebuild,
     };
     return service_run(definition, &options);
+}
+
+static int
+run_service(const service_definition_t *definition,
+            const option_table_t *table,
+            int argc,
+            char **argv)
+{
+    service_flags_t flags = {0};
+    option_parse(table, argc, argv, &flags, NULL, NULL);
+    return run_definition(definition, flags);
 }
 
 static const option_table_t bucket_options = {
@@ -205,6 +214,7 @@ const cli_command_t cli_part_karma = {
 };
 
 static const option_row_t workflow_rows[] = {SERVICE_ROWS};
+static const option_row_t grace_rows[] = {SERVICE_ROWS};
 
 static const option_table_t core_options = {
     .program = "bhiv core",
@@ -264,6 +274,109 @@ const cli_command_t cli_part_workflow = {
     .options = &workflow_options,
     .run = run_workflow,
     .verbs = cli_workflow_verbs,
+};
+
+// --- Grace -------------------------------------------------------------------------------------
+
+static const option_table_t htm_options = {
+    .program = "bhiv htm",
+    .arguments = "",
+    .help = "Runs HTM, the task queue: by priority, then deadline, then arrival, with leases, "
+            "retries and dead letters. It prints `ready htm` when it has caught up with the "
+            "journal, and stops on SIGTERM.\v"
+            "With a verb it asks the queue that runs, and each has its own --help:\n\n"
+            "  bhiv htm status              how full it is, how fast, how well\n"
+            "  bhiv htm list                tasks, in the order in which they would start\n"
+            "  bhiv htm show TASK           one task, with its context and result\n"
+            "  bhiv htm enqueue TYPE [JSON]  a task more; --wait for what comes of it\n"
+            "  bhiv htm cancel TASK         one less\n"
+            "  bhiv htm dead                dead letters; --requeue TASK puts one back\n"
+            "  bhiv htm workers             who takes tasks",
+    .rows = grace_rows,
+    .row_count = sizeof grace_rows / sizeof grace_rows[0],
+};
+
+static int
+run_htm(int argc, char **argv)
+{
+    return run_service(&htm_definition, &htm_options, argc, argv);
+}
+
+const cli_command_t cli_part_htm = {
+    .name = "htm",
+    .summary = "run the task queue alone; enqueue, list, show, cancel, dead, … ask it",
+    .group = CLI_GROUP_RUN,
+    .options = &htm_options,
+    .run = run_htm,
+    .verbs = cli_htm_verbs,
+};
+
+static const option_table_t brain_options = {
+    .program = "bhiv brain",
+    .arguments = "",
+    .help = "Runs the brain of the autonomous loop: sees drift, says what is to be done about it, "
+            "and learns from what came of it. It prints `ready brain` when it has caught up with "
+            "the journal, and stops on SIGTERM.\v"
+            "With a verb it asks the brain that runs, and each has its own --help:\n\n"
+            "  bhiv brain status     baselines, open remediations, scores\n"
+            "  bhiv brain drifts     metrics that left their baselines\n"
+            "  bhiv brain why ISSUE  what it would do about an issue, and why\n"
+            "  bhiv brain scores     how well each kind of task did",
+    .rows = grace_rows,
+    .row_count = sizeof grace_rows / sizeof grace_rows[0],
+};
+
+static int
+run_brain(int argc, char **argv)
+{
+    return run_service(&brain_definition, &brain_options, argc, argv);
+}
+
+const cli_command_t cli_part_brain = {
+    .name = "brain",
+    .summary = "run the brain alone; status, drifts, why, scores ask it",
+    .group = CLI_GROUP_RUN,
+    .options = &brain_options,
+    .run = run_brain,
+    .verbs = cli_brain_verbs,
+};
+
+static const option_table_t kernel_options = {
+    .program = "bhiv kernel",
+    .arguments = "NAME",
+    .help = "Runs one of the seven kernels: infrastructure, governance, memory, librarian, "
+            "verification, self_healing or code. It prints `ready kernel-NAME` when it has caught "
+            "up with the journal, and stops on SIGTERM.\v"
+            "  bhiv kernel memory",
+    .rows = grace_rows,
+    .row_count = sizeof grace_rows / sizeof grace_rows[0],
+    .arguments_min = 1,
+    .arguments_max = 1,
+};
+
+static int
+run_kernel(int argc, char **argv)
+{
+    service_flags_t flags = {0};
+    const char *names[1] = {NULL};
+    unsigned name_count = 0;
+    option_parse(&kernel_options, argc, argv, &flags, names, &name_count);
+    const kernel_row_t *kernel = kernel_find(names[0]);
+    if (kernel == NULL) {
+        return cli_fail(CLI_USAGE,
+                        "no kernel `%s`; there are infrastructure, governance, memory, librarian, "
+                        "verification, self_healing, code",
+                        names[0]);
+    }
+    return run_definition(kernel->definition, flags);
+}
+
+const cli_command_t cli_part_kernel = {
+    .name = "kernel",
+    .summary = "run one of the seven kernels alone",
+    .group = CLI_GROUP_RUN,
+    .options = &kernel_options,
+    .run = run_kernel,
 };
 
 // --- The bridge --------------------------------------------------------------------------------

@@ -9,9 +9,11 @@
 // the person who just typed it.
 #include "supervise.h"
 
+#include "notify.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
+#include "supervise_bus.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -41,6 +43,9 @@ typedef struct {
     int out;              // its stdout, -1: closed
     int timer;            // until its next start, 0: none
     bool told;            // to stop, in this life
+    bool asked;           // to be stopped and started again, by somebody on the bus
+    int kill_timer;       // from being asked to SIGKILL, 0: none
+    unsigned restarts;    // lives but the first
     unsigned quick;       // deaths in a row that came within STEADY_MS of ready
     uint64_t started_ms;  // boot clock
     uint64_t ready_ms;    // boot clock; 0: not ready in this life
@@ -52,8 +57,9 @@ typedef struct {
 struct supervisor {
     const cli_supervise_t *plan;
     loop_t *loop;
-    pid_t pid;      // ours, by which a child sees whether it was orphaned at birth
-    bool announced; // the ready line was printed
+    cli_supervise_bus_t *bus; // NULL: not on one
+    pid_t pid;                // ours, by which a child sees whether it was orphaned at birth
+    bool announced;           // the ready line was printed
     bool stopping;
     uint64_t stopping_ms; // boot clock
     bool ignores_hangup;  // started under nohup
@@ -172,6 +178,14 @@ plan_start(child_t *child)
     if (owner->stopping) {
         return;
     }
+    ++child->restarts;
+    if (child->asked) {
+        child->asked = false;
+        child->ready_ms = 0;
+        child->quick = 0;
+        child->timer = loop_add_timer(owner->loop, 0, 1, start, child);
+        return;
+    }
     bool steady =
         child->ready_ms != 0 && clock_boot_ms() - child->ready_ms >= CLI_SUPERVISE_STEADY_MS;
     child->ready_ms = 0;
@@ -205,6 +219,7 @@ announce_if_all_ready(supervisor_t *self)
     self->announced = true;
     printf("%s\n", self->plan->ready);
     (void) fflush(stdout); // a closed stdout is no reason to stop serving
+    cli_notify("READY=1");
     log_info("ready",
              "parts=%zu ms=%llu",
              self->plan->count,
@@ -230,6 +245,9 @@ take_line(child_t *child)
              (int) child->pid,
              (unsigned long long) (child->ready_ms - child->started_ms));
     announce_if_all_ready(child->owner);
+    if (child->owner->bus != NULL) {
+        cli_supervise_bus_ready(child->owner->bus, (size_t) (child - child->owner->children));
+    }
 }
 
 static void
@@ -258,6 +276,71 @@ on_output(void *arg)
         } else if (child->line_size < LINE_SIZE) {
             child->line[child->line_size++] = bytes[i];
         }
+    }
+}
+
+// --- On the bus --------------------------------------------------------------------------------
+
+static bool
+tell_part(void *arg, size_t index, cli_supervise_part_t *ret_part)
+{
+    const supervisor_t *self = arg;
+    if (index >= self->plan->count) {
+        return false;
+    }
+    const child_t *child = &self->children[index];
+    bool is_ready = child->pid != 0 && child->ready_ms != 0;
+    *ret_part = (cli_supervise_part_t){
+        .name = child->plan->name,
+        .pid = child->pid,
+        .is_ready = is_ready,
+        .boot_ms = is_ready ? child->ready_ms - child->started_ms : 0,
+        .uptime_ms = child->pid != 0 ? clock_boot_ms() - child->started_ms : 0,
+        .restarts = child->restarts,
+    };
+    return true;
+}
+
+static void
+on_restart_late(void *arg)
+{
+    child_t *child = arg;
+    child->kill_timer = 0;
+    if (child->pid != 0) {
+        log_warning("part_kill", "part=%s", child->plan->name);
+        (void) kill(child->pid, SIGKILL);
+    }
+}
+
+static void
+restart_part(void *arg, size_t index)
+{
+    supervisor_t *self = arg;
+    child_t *child = &self->children[index];
+    if (child->pid == 0) { // it waits for its next start
+        if (child->timer != 0) {
+            loop_cancel_timer(self->loop, child->timer);
+        }
+        child->quick = 0;
+        child->timer = loop_add_timer(self->loop, 0, 1, start, child);
+        return;
+    }
+    child->asked = true;
+    if (child->kill_timer == 0) {
+        child->kill_timer =
+            loop_add_timer(self->loop, CLI_SUPERVISE_STOP_MS, 1, on_restart_late, child);
+    }
+    (void) kill(child->pid, SIGTERM);
+}
+
+// Once the children are on their way: what they do does not wait for it.
+static void
+join_bus(supervisor_t *self)
+{
+    if (self->plan->ingress != NULL) {
+        const cli_supervise_acts_t acts = {.arg = self, .part = tell_part, .restart = restart_part};
+        self->bus =
+            cli_supervise_bus_new(self->loop, self->plan->ingress, self->plan->egress, &acts);
     }
 }
 
@@ -321,8 +404,10 @@ stop(supervisor_t *self, int status)
             child->timer = 0;
         }
     }
+    cli_notify("STOPPING=1");
     loop_add_timer(self->loop, CLI_SUPERVISE_STOP_MS, 1, on_stop_late, self);
     stop_next(self);
+    cli_supervise_bus_destroy(&self->bus); // while the broker, the last to go, may still be there
 }
 
 static void
@@ -352,6 +437,10 @@ take_death(child_t *child, int wait_status)
     }
     close_output(child);
     child->pid = 0;
+    if (child->kill_timer != 0) {
+        loop_cancel_timer(self->loop, child->kill_timer);
+        child->kill_timer = 0;
+    }
     if (self->stopping) {
         remove_pid(child);
         return; // on_children_signal goes on with the stopping
@@ -417,7 +506,9 @@ cli_supervise_run(const cli_supervise_t *plan)
         child->out = -1;
         start(child);
     }
+    join_bus(self);
     (void) loop_run(loop);
+    cli_supervise_bus_destroy(&self->bus);
     for (size_t i = 0; i < plan->count; ++i) {
         close_output(&self->children[i]);
     }

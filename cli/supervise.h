@@ -6,6 +6,7 @@
 #pragma once
 #include "cli.h"
 #include <stdint.h>
+#include <sys/types.h>
 
 enum {
     CLI_SUPERVISE_CHILDREN_MAX = 32,     // parts of one system
@@ -30,8 +31,11 @@ typedef struct {
     const char *hints;   // text for stderr after it; NULL: none
     uint64_t started_ms; // boot clock: since when the person waits
     int held_fd;         // inherited by every child: a lock that is held while any of them lives
+    const char *ingress; // the bus, on which it answers req.supervisor.*; NULL: does not
+    const char *egress;
 } cli_supervise_t;
 
 // Runs them until SIGTERM, SIGINT or SIGHUP (where that is not ignored). Returns 0 then; or the
 // status of a child that gave up (64 to 78) before it was ever ready, after stopping the others.
+// What it does for its children never waits for the bus.
 int cli_supervise_run(const cli_supervise_t *plan);

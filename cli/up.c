@@ -8,6 +8,7 @@
 #include "cli.h"
 #include "connect.h"
 #include "hints.h"
+#include "kernel/kernel.h"
 #include "runtime/address.h"
 #include "runtime/clock.h"
 #include "runtime/id.h"
@@ -70,9 +71,9 @@ static const option_table_t options = {
     .program = "bhiv up",
     .arguments = "",
     .help =
-        "Starts broker, bucket, karma, workflow, core and bridge as processes in a private folder "
-        "and keeps them "
-        "running: what dies is started again. Prints one line `ready http://ADDRESS:PORT` when all "
+        "Starts broker, bucket, karma, workflow, core, htm, brain, the seven kernels and bridge as "
+        "processes in a private folder and keeps them running: what dies is started again. Prints "
+        "one line `ready http://ADDRESS:PORT` when all "
         "are ready, and stops all of them on SIGTERM or Ctrl-C.\v"
         "Without --port-base: Karma on 8000, Bucket 8001, Core 8002, Workflow 8003, the console "
         "8080, the bus on tcp 5550 and 5551 and on the sockets bus.in and bus.out in the folder.\n"
@@ -91,7 +92,10 @@ typedef enum {
     PART_KARMA,
     PART_WORKFLOW,
     PART_CORE,
-    PART_BRIDGE,
+    PART_HTM,
+    PART_BRAIN,
+    PART_KERNEL, // the first of KERNEL_COUNT, in the order of kernel_rows
+    PART_BRIDGE = PART_KERNEL + KERNEL_COUNT,
     PART_COUNT
 } part_id_t;
 
@@ -106,8 +110,36 @@ static const part_row_t parts[PART_COUNT] = {
     [PART_KARMA] = {"karma", 1},
     [PART_WORKFLOW] = {"workflow", 1},
     [PART_CORE] = {"core", 1},
+    [PART_HTM] = {"htm", 1},
+    [PART_BRAIN] = {"brain", 1},
+    [PART_KERNEL + 0] = {"kernel-infrastructure", 1},
+    [PART_KERNEL + 1] = {"kernel-governance", 1},
+    [PART_KERNEL + 2] = {"kernel-memory", 1},
+    [PART_KERNEL + 3] = {"kernel-librarian", 1},
+    [PART_KERNEL + 4] = {"kernel-verification", 1},
+    [PART_KERNEL + 5] = {"kernel-self_healing", 1},
+    [PART_KERNEL + 6] = {"kernel-code", 1},
     [PART_BRIDGE] = {"bridge", 0},
 };
+
+// Several parts by one word of --only and --without.
+static const char GROUP_KERNELS[] = "kernels";
+static const char GROUP_GRACE[] = "grace"; // htm, brain and the kernels
+
+static bool
+is_word(const char *word, const char *at, size_t size)
+{
+    return strlen(word) == size && strncmp(word, at, size) == 0;
+}
+
+static bool
+is_named(part_id_t part, const char *at, size_t size)
+{
+    bool is_kernel = part >= PART_KERNEL && part < PART_BRIDGE;
+    bool is_grace = is_kernel || part == PART_HTM || part == PART_BRAIN;
+    return is_word(parts[part].name, at, size) || (is_kernel && is_word(GROUP_KERNELS, at, size)) ||
+           (is_grace && is_word(GROUP_GRACE, at, size));
+}
 
 // Reads "a,b": sets what is named to `value`.
 static int
@@ -117,8 +149,8 @@ mark_parts(const char *flag, const char *list, bool value, bool ret_chosen[PART_
     while (*at != '\0') {
         size_t size = strcspn(at, ",");
         bool found = size == 0;
-        for (size_t i = 0; i < PART_COUNT; ++i) {
-            if (strlen(parts[i].name) == size && strncmp(parts[i].name, at, size) == 0) {
+        for (part_id_t i = PART_BROKER; i < PART_COUNT; ++i) {
+            if (is_named(i, at, size)) {
                 ret_chosen[i] = value;
                 found = true;
             }
@@ -127,7 +159,7 @@ mark_parts(const char *flag, const char *list, bool value, bool ret_chosen[PART_
             return cli_fail(
                 CLI_USAGE,
                 "--%s: no part `%.*s`; there are broker, bucket, karma, workflow, core, "
-                "bridge",
+                "htm, brain, kernel-<name>, kernels, grace, bridge",
                 flag,
                 (int) size,
                 at);
@@ -294,7 +326,11 @@ command_of_part(const plan_t *plan, part_id_t part, command_t *ret_command)
 {
     const ports_t *ports = &plan->ports;
     add_word(ret_command, "bhiv");
-    add_word(ret_command, "%s", parts[part].name);
+    bool is_kernel = part >= PART_KERNEL && part < PART_BRIDGE;
+    add_word(ret_command, "%s", is_kernel ? "kernel" : parts[part].name);
+    if (is_kernel) {
+        add_word(ret_command, "%s", kernel_rows[part - PART_KERNEL].name);
+    }
     add_word(ret_command, "--dir=%s", plan->dir.path);
     if (part == PART_BROKER) {
         add_word(ret_command, "--bus-in=%u", ports->bus_in);
@@ -493,6 +529,8 @@ supervise(const plan_t *plan, const bool chosen[PART_COUNT])
         .hints = has_hints ? text_view(hints).data : NULL,
         .started_ms = plan->started_ms,
         .held_fd = plan->parts_lock,
+        .ingress = plan->bus.ingress,
+        .egress = plan->bus.egress,
     };
     int status = cli_supervise_run(&supervision);
     for (size_t i = 0; i < PART_COUNT; ++i) {

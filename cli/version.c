@@ -1,6 +1,8 @@
 // version.c - `bhiv version`: which build this is, and on which libraries it runs.
 #include "output.h"
 
+#include "runtime/identity.h"
+
 #include <jansson.h>
 #include <lmdb.h>
 #include <stddef.h>
@@ -35,16 +37,22 @@ run(int argc, char **argv)
     if (status != CLI_DONE) {
         return status;
     }
+    identity_t identity;
+    identity_read(&identity);
     int major = 0;
     int minor = 0;
     int patch = 0;
     zmq_version(&major, &minor, &patch);
     if (out.format == CLI_FORMAT_LINE) {
         text_add_format(out.text,
-                        "bhiv %s (%s build, compiler %s)\nlibzmq %d.%d.%d, lmdb %s, jansson %s\n",
+                        "bhiv %s (%s build, compiler %s)\nbuild-id %s, protocol %d, schemas %s\n"
+                        "libzmq %d.%d.%d, lmdb %s, jansson %s\n",
                         BHIV_VERSION,
                         BHIV_BUILD,
                         __VERSION__,
+                        identity.build,
+                        IDENTITY_PROTOCOL,
+                        identity.schemas,
                         major,
                         minor,
                         patch,
@@ -53,10 +61,14 @@ run(int argc, char **argv)
     } else {
         text_add_format(out.text,
                         "{\"version\":\"%s\",\"build\":\"%s\",\"compiler\":\"%s\","
+                        "\"build_id\":\"%s\",\"protocol\":%d,\"schemas\":\"%s\","
                         "\"libzmq\":\"%d.%d.%d\",\"jansson\":\"%s\",\"lmdb\":\"%d.%d.%d\"}\n",
                         BHIV_VERSION,
                         BHIV_BUILD,
                         __VERSION__,
+                        identity.build,
+                        IDENTITY_PROTOCOL,
+                        identity.schemas,
                         major,
                         minor,
                         patch,

@@ -33,7 +33,7 @@ static const option_table_t options = {
 static int
 print(cli_output_t *out, bus_view_t answer)
 {
-    static const cli_workflow_table_t table = {
+    static const cli_listing_t listing = {
         .list = "executions",
         .column_count = 6,
         .titles = {"SEQ", "TRACE", "ACTION", "STATUS", "REQUESTED", "ERROR"},
@@ -44,7 +44,7 @@ print(cli_output_t *out, bus_view_t answer)
                  "requested_at",
                  "execution_result.error_code"},
     };
-    return cli_workflow_print(out, answer, &table);
+    return cli_listing_print(&listing, out, answer);
 }
 
 static int

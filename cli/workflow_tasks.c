@@ -33,13 +33,13 @@ static const option_table_t options = {
 static int
 print(cli_output_t *out, bus_view_t answer)
 {
-    static const cli_workflow_table_t table = {
+    static const cli_listing_t listing = {
         .list = "tasks",
         .column_count = 5,
         .titles = {"TASK", "STATUS", "USER", "CREATED", "TITLE"},
         .keys = {"task_id", "task_status", "user_id", "created_at", "title"},
     };
-    return cli_workflow_print(out, answer, &table);
+    return cli_listing_print(&listing, out, answer);
 }
 
 static int

@@ -207,6 +207,32 @@ merkle_append(uint64_t index,
     return level + 1;
 }
 
+void
+merkle_tree_add(merkle_tree_t *self, const merkle_hash_t *leaf_hash)
+{
+    merkle_hash_t nodes[MERKLE_LEVELS_MAX];
+    unsigned count = merkle_append(self->size, leaf_hash, self->lefts, nodes);
+    self->lefts[count - 1] = nodes[count - 1];
+    self->size++;
+}
+
+// All that a root is made of are the complete subtrees of the edge, one a level.
+static bus_err_t
+read_left(void *arg, unsigned level, uint64_t index, merkle_hash_t *ret_hash)
+{
+    const merkle_tree_t *self = arg;
+    assert(index == (self->size >> level) - 1);
+    *ret_hash = self->lefts[level];
+    return BUS_OK;
+}
+
+void
+merkle_tree_root(const merkle_tree_t *self, merkle_hash_t *ret_root)
+{
+    bus_err_t err = merkle_root(read_left, (void *) (uintptr_t) self, self->size, ret_root);
+    assert(err == BUS_OK);
+}
+
 // --- Verification --------------------------------------------------------------------------------
 
 // fn and sn of the RFC: where the node stands in its row, and where the row's last one stands.

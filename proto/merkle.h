@@ -57,6 +57,14 @@ unsigned merkle_append(uint64_t index,
                        const merkle_hash_t lefts[MERKLE_LEVELS_MAX],
                        merkle_hash_t ret_nodes[MERKLE_LEVELS_MAX]);
 
+// A tree's right edge: enough to go on from, and to compute its root. All zero: the empty tree.
+typedef struct {
+    uint64_t size;                          // leaves so far
+    merkle_hash_t lefts[MERKLE_LEVELS_MAX]; // complete subtrees, for each set bit of `size`
+} merkle_tree_t;
+void merkle_tree_add(merkle_tree_t *self, const merkle_hash_t *leaf_hash);
+void merkle_tree_root(const merkle_tree_t *self, merkle_hash_t *ret_root);
+
 // RFC 9162 2.1.3.2 and 2.1.4.2.
 bool merkle_verify_inclusion(const merkle_hash_t *leaf_hash,
                              uint64_t index,

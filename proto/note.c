@@ -82,12 +82,37 @@ add_hash(const merkle_hash_t *hash, text_t *out)
     text_add(out, VIEW_LITERAL("\n"));
 }
 
-static bus_err_t
-parse_hash(bus_view_t line, merkle_hash_t *ret_hash)
+bus_err_t
+note_hash(bus_view_t text, merkle_hash_t *ret_hash)
 {
     size_t size = 0;
-    bus_err_t err = note_unbase64(line, ret_hash->bytes, sizeof(ret_hash->bytes), &size);
-    return err == BUS_OK && size == sizeof(ret_hash->bytes) ? BUS_OK : BUS_VALIDATION_FAILED;
+    merkle_hash_t hash = {.bytes = {0}};
+    bus_err_t err = note_unbase64(text, hash.bytes, sizeof(hash.bytes), &size);
+    if (err != BUS_OK || size != sizeof(hash.bytes)) {
+        return BUS_VALIDATION_FAILED;
+    }
+    *ret_hash = hash;
+    return BUS_OK;
+}
+
+bus_err_t
+note_path(bus_view_t array, merkle_path_t *ret_path)
+{
+    walk_t walk = walk_from(array);
+    walk_item_t head;
+    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY ||
+        head.count > MERKLE_PATH_MAX) {
+        return BUS_VALIDATION_FAILED;
+    }
+    for (uint32_t i = 0; i < head.count; i++) {
+        walk_item_t item;
+        if (walk_next(&walk, &item) != BUS_OK || item.type != WALK_STR ||
+            note_hash(item.bytes, &ret_path->hashes[i]) != BUS_OK) {
+            return BUS_VALIDATION_FAILED;
+        }
+    }
+    ret_path->count = head.count;
+    return BUS_OK;
 }
 
 // --- Lines and numbers ---------------------------------------------------------------------------
@@ -424,7 +449,7 @@ note_checkpoint_parse(bus_view_t text, note_checkpoint_t *ret_checkpoint)
         !take_line(&rest, &root) || checkpoint.origin.size == 0 ||
         checkpoint.origin.size > NOTE_NAME_MAX || has_control(checkpoint.origin) ||
         !walk_utf8(checkpoint.origin) || parse_number(size, &checkpoint.head.size) != BUS_OK ||
-        parse_hash(root, &checkpoint.head.root) != BUS_OK) {
+        note_hash(root, &checkpoint.head.root) != BUS_OK) {
         return BUS_VALIDATION_FAILED;
     }
     bus_view_t extension;
@@ -437,6 +462,34 @@ note_checkpoint_parse(bus_view_t text, note_checkpoint_t *ret_checkpoint)
         return BUS_VALIDATION_FAILED;
     }
     *ret_checkpoint = checkpoint;
+    return BUS_OK;
+}
+
+bus_err_t
+note_checkpoint_open(bus_view_t note,
+                     const note_verifier_t *verifiers,
+                     size_t count,
+                     note_checkpoint_t *ret_checkpoint,
+                     size_t *ret_which,
+                     const char **reterr_why)
+{
+    bus_view_t text;
+    size_t which = 0;
+    note_checkpoint_t checkpoint;
+    if (note_open(note, verifiers, count, &text, &which) != BUS_OK) {
+        *reterr_why = "it has no good signature by a key of the log that was given";
+        return BUS_VALIDATION_FAILED;
+    }
+    if (note_checkpoint_parse(text, &checkpoint) != BUS_OK) {
+        *reterr_why = "what is signed is no checkpoint";
+        return BUS_VALIDATION_FAILED;
+    }
+    if (!view_is(checkpoint.origin, verifiers[which].name)) {
+        *reterr_why = "it is of another log";
+        return BUS_VALIDATION_FAILED;
+    }
+    *ret_checkpoint = checkpoint;
+    *ret_which = which;
     return BUS_OK;
 }
 
@@ -491,7 +544,7 @@ note_proof_parse(bus_view_t text, note_proof_t *ret_proof)
     }
     while (line.size > 0) {
         if (proof.path.count == MERKLE_PATH_MAX ||
-            parse_hash(line, &proof.path.hashes[proof.path.count++]) != BUS_OK ||
+            note_hash(line, &proof.path.hashes[proof.path.count++]) != BUS_OK ||
             !take_line(&rest, &line)) {
             return BUS_VALIDATION_FAILED;
         }

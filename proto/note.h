@@ -53,6 +53,15 @@ typedef struct {
 // The text that is signed.
 void note_checkpoint_format(const note_checkpoint_t *checkpoint, text_t *out);
 BUS_CHECK bus_err_t note_checkpoint_parse(bus_view_t text, note_checkpoint_t *ret_checkpoint);
+// Whether `note` is a checkpoint that one of the verifiers signed in its own log's name; *ret_which
+// is which of them. Views point into `note`. BUS_VALIDATION_FAILED, and then *reterr_why (a
+// literal) says what it is not.
+BUS_CHECK bus_err_t note_checkpoint_open(bus_view_t note,
+                                         const note_verifier_t *verifiers,
+                                         size_t count,
+                                         note_checkpoint_t *ret_checkpoint,
+                                         size_t *ret_which,
+                                         const char **reterr_why);
 
 typedef struct {
     uint64_t index;
@@ -63,6 +72,11 @@ typedef struct {
 void note_proof_format(const note_proof_t *proof, text_t *out);
 // Views point into `text`. BUS_VALIDATION_FAILED.
 BUS_CHECK bus_err_t note_proof_parse(bus_view_t text, note_proof_t *ret_proof);
+
+// A hash as base64. BUS_VALIDATION_FAILED.
+BUS_CHECK bus_err_t note_hash(bus_view_t text, merkle_hash_t *ret_hash);
+// A proof's hashes as answers have them: one msgpack array of base64. BUS_VALIDATION_FAILED.
+BUS_CHECK bus_err_t note_path(bus_view_t array, merkle_path_t *ret_path);
 
 // Standard base64 with padding (RFC 4648 section 4).
 void note_base64(bus_view_t bytes, text_t *out);

@@ -129,6 +129,9 @@ BUS_CHECK bus_err_t client_subscribe(client_t *self,
                                      const char *pattern,
                                      client_heard_fn *fn,
                                      void *arg);
+// Calls nothing with `arg` any more. What is heard for it still arrives, and its patterns still
+// count: for one who goes before the client does.
+void client_unsubscribe(client_t *self, const void *arg);
 
 // Requests handed to this instance (options.service): header.topic is what was asked.
 void client_on_request(client_t *self, client_heard_fn *fn, void *arg);

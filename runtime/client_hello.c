@@ -21,6 +21,8 @@ pack_hello(client_t *self)
         .pid = {.has = true, .value = getpid()},
         .boot_ms = {.has = true, .value = self->hello.boot_ms},
         .pstream = VIEW_LITERAL(""),
+        .build = view_from_text(self->hello.identity.build),
+        .host = view_from_text(self->hello.identity.host),
     };
     pack_clear(self->body);
     schema_encode(&SCHEMA_hello, &hello, self->body);
@@ -68,6 +70,7 @@ client_hello_say(client_t *self)
         return;
     }
     if (self->hello.timer == 0) {
+        identity_read(&self->hello.identity);
         self->hello.boot_ms = clock_process_age_ms();
         self->hello.timer = loop_add_timer(self->loop, BEAT_MS, 0, on_beat, self);
     }

@@ -9,6 +9,7 @@
 #include "client_link.h"
 #include "client_stream.h"
 #include "id.h"
+#include "identity.h"
 
 enum {
     CLIENT_TICK_MS = 20,     // how late a deadline may be; only while something is waited for
@@ -35,8 +36,9 @@ typedef struct {
     bool is_said;     // once: there is a bye to say
     bool is_answered; // since the last welcome
     char id[ID_TEXT_SIZE];
-    double boot_ms; // when it was said first
-    int timer;      // the beat; 0: none
+    double boot_ms;      // when it was said first
+    identity_t identity; // read then
+    int timer;           // the beat; 0: none
     client_outbox_fn *fn;
     void *arg;
 } client_hello_state_t;

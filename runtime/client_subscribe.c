@@ -18,7 +18,8 @@ hear(client_t *self, const client_link_message_t *message)
     }
     for (size_t i = 0; i < self->subscription_count; i++) {
         const client_subscription_t *row = &self->subscriptions[i];
-        if (topic_pattern_matches(view_from_text(row->pattern), message->topic)) {
+        if (row->fn != NULL &&
+            topic_pattern_matches(view_from_text(row->pattern), message->topic)) {
             row->fn(row->arg, &heard);
         }
     }
@@ -58,6 +59,17 @@ client_subscribe(client_t *self, const char *pattern, client_heard_fn *fn, void 
         (client_subscription_t){.pattern = kept, .fn = fn, .arg = arg};
     client_link_hear(self->link.topics, topic_pattern_prefix(view));
     return BUS_OK;
+}
+
+void
+client_unsubscribe(client_t *self, const void *arg)
+{
+    for (size_t i = 0; i < self->subscription_count; i++) {
+        if (self->subscriptions[i].arg == arg) {
+            self->subscriptions[i].fn =
+                NULL; // its row stays: we may be called from a loop over them
+        }
+    }
 }
 
 void

@@ -134,7 +134,9 @@ make_filters(service_t *self)
     }
     if (definition->config != NULL) {
         assert(self->filter_count < CLIENT_FILTERS_MAX);
-        int size = asprintf(&self->config_filter, "%s.config", definition->name);
+        const char *own = definition->config_topic;
+        int size = own != NULL ? asprintf(&self->config_filter, "%s", own)
+                               : asprintf(&self->config_filter, "%s.config", definition->name);
         assert(size > 0);
         self->filters[self->filter_count++] = self->config_filter;
     }
@@ -170,6 +172,7 @@ init(service_t *self, const service_definition_t *definition, const service_opti
 {
     *self = (service_t){.definition = definition, .options = options};
     self->start_ms = clock_boot_ms();
+    identity_read(&self->identity);
     self->loop = loop_new();
     self->message = calloc(1, largest_message(definition));
     assert(self->message != NULL);
@@ -300,6 +303,14 @@ join(service_t *self)
     return true;
 }
 
+bus_err_t
+service_keep(service_t *self)
+{
+    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
+    bus_err_t err = store_begin(self->store, STORE_RESERVE, &txn);
+    return err == BUS_OK ? service_read_commit(self, &txn) : err;
+}
+
 // Lets the service write what it counted since the last commit.
 static void
 save(service_t *self)
@@ -307,11 +318,7 @@ save(service_t *self)
     if (self->definition->save == NULL || store_is_failed(self->store)) {
         return;
     }
-    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
-    bus_err_t err = store_begin(self->store, STORE_RESERVE, &txn);
-    if (err == BUS_OK) {
-        err = service_read_commit(self, &txn);
-    }
+    bus_err_t err = service_keep(self);
     if (err != BUS_OK) {
         log_error("not_saved", "error=%s", error_text(err));
     }
@@ -426,6 +433,13 @@ service_say(service_apply_t *apply, const char *topic, bus_view_t body)
         apply->service->hand.store_err = err;
     }
     return err;
+}
+
+void
+service_trace(service_apply_t *apply, bus_view_t trace_id)
+{
+    apply->service->hand.has_trace = true;
+    apply->service->hand.trace_id = trace_id;
 }
 
 void

@@ -102,6 +102,11 @@ typedef struct {
     // read transaction; query->header->at is the journal's time now, as near as it can be told
     // without asking. May call service_query_say. May be NULL.
     void (*tick)(service_query_t *query);
+    // The journaled topic of `config`; NULL: <name>.config.
+    const char *config_topic;
+    // Others wait for what it says in consequence of records that nobody is answered (HTM: workers
+    // for tasks): it reads on at once instead of letting records come together for its next page.
+    bool prompt;
     // Before each commit, and once more before it stops: may write tables without `state` (counters
     // of what happened outside the journal). May be NULL.
     bus_err_t (*save)(void *state, store_txn_t *txn);
@@ -169,6 +174,11 @@ BUS_CHECK bus_err_t service_say(service_apply_t *self, const char *topic, bus_vi
 // Publishes a live message after the commit; only for records younger than 5 s, never in a rebuild.
 void service_tell(service_apply_t *self, const char *topic, bus_view_t body);
 
+// Of what is said and told from here on in this `apply`: it carries this trace instead of the
+// record's own (absent: none). For a record that sets off what another's trace waited for. The view
+// must live until `apply` returns.
+void service_trace(service_apply_t *self, bus_view_t trace_id);
+
 // Does not answer the command in hand now: a later record does, with service_answer. `apply`
 // returns BUS_OK then, and packs nothing. The command shows as queued until then; repeats of it, by
 // id or Idempotency-Key, wait with it. BUS_FULL, BUS_IO.
@@ -188,6 +198,11 @@ loop_t *service_loop(service_t *self);
 client_t *service_client(service_t *self);
 // This process's own name among all that ever ran: an effect is its, or nobody's any more.
 const char *service_boot(const service_t *self);
+// Has `tick` called as soon as it may be, instead of at the next second: for what is due earlier.
+void service_tick_soon(service_t *self);
+// Has `save` called and commits now, not with the next record: for what was learned outside the
+// journal and is not to be learned again. Not within apply, query, act or tick. BUS_FULL, BUS_IO.
+BUS_CHECK bus_err_t service_keep(service_t *self);
 // Begins a read transaction, for what goes on after a question returned. The caller ends it before
 // it returns to the loop. BUS_BUSY, BUS_IO.
 BUS_CHECK bus_err_t service_begin_read(service_t *self, store_txn_t **ret_txn);
@@ -215,8 +230,8 @@ bus_err_t
 service_query_refuse(service_query_t *self, bus_err_t err, const char *message, bus_view_t details);
 
 // What the harness answers by itself, for every service:
-//   req.<name>.health      {status, service, version, uptime_seconds, cursor, head, lag, applied,
-//                           refused, outbox, rules_version, storage: {bytes, quota}, + the
-//                           service's}
+//   req.<name>.health      {status, service, version, build, protocol, schemas (identity.h),
+//                           uptime_seconds, cursor, head, lag, applied, refused, outbox,
+//                           rules_version, storage: {bytes, quota}, + the service's}
 //   req.<name>.state_hash  {state_hash, cursor, rules_version}
 //   req.<name>.queue       {seq} -> {seq, state: queued|applied|refused, result?}

@@ -140,11 +140,18 @@ service_apply_reply(service_t *self, const header_t *asked, const service_answer
     }
 }
 
+bus_view_t
+service_apply_trace(const service_t *self)
+{
+    const service_hand_t *hand = &self->hand;
+    return hand->has_trace ? hand->trace_id : hand->record->header.trace_id;
+}
+
 void
 service_apply_tell(service_t *self, bus_view_t topic, bus_view_t body)
 {
     if (self->hand.is_young) {
-        header_t header = {.trace_id = self->hand.record->header.trace_id};
+        header_t header = {.trace_id = service_apply_trace(self)};
         service_answer_t live = {.err = BUS_OK, .body = body};
         add_effect(self, EFFECT_TELL, topic, &header, &live);
     }

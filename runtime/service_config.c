@@ -16,7 +16,10 @@ enum { CONFIG_TOPIC_SIZE = 128 };
 static void
 config_topic(const service_t *self, char topic[CONFIG_TOPIC_SIZE])
 {
-    int size = snprintf(topic, CONFIG_TOPIC_SIZE, "%s.config", self->definition->name);
+    const char *own = self->definition->config_topic;
+    int size = own != NULL
+                   ? snprintf(topic, CONFIG_TOPIC_SIZE, "%s", own)
+                   : snprintf(topic, CONFIG_TOPIC_SIZE, "%s.config", self->definition->name);
     assert(size > 0 && size < CONFIG_TOPIC_SIZE);
 }
 

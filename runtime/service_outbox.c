@@ -53,7 +53,7 @@ service_outbox_put(service_t *self, store_txn_t *txn, bus_view_t topic, bus_view
     header_t header = {
         .id = view_from_text(id),
         .source = view_from_text(self->definition->source),
-        .trace_id = cause->trace_id,
+        .trace_id = service_apply_trace(self),
         .time = cause->at,
         .pseq = pseq,
         .cause_seq = cause->seq,

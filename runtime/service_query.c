@@ -17,10 +17,13 @@ query_health(service_query_t *query, const void *message BUS_UNUSED)
         self->is_failing || self->outbox.is_stuck || !client_is_connected(self->client);
     pack_t *out = query->answer;
     size_t place = pack_map_begin(out);
-    uint32_t pairs = 13;
+    uint32_t pairs = 16;
     pack_pair_text(out, "status", is_degraded ? "degraded" : "healthy");
     pack_pair_text(out, "service", self->definition->name);
     pack_pair_text(out, "version", BHIV_VERSION);
+    pack_pair_text(out, "build", self->identity.build);
+    pack_pair_uint(out, "protocol", IDENTITY_PROTOCOL);
+    pack_pair_text(out, "schemas", self->identity.schemas);
     pack_pair_uint(out, "uptime_seconds", (clock_boot_ms() - self->start_ms) / 1000);
     pack_pair_uint(out, "cursor", cursor);
     pack_pair_uint(out, "head", head);

@@ -6,6 +6,7 @@
 // service_tick.c what is due; service_config.c the journaled configuration; service_rebuild.c the
 // life of a process that only rebuilds.
 #pragma once
+#include "identity.h"
 #include "proto/limits.h"
 #include "service.h"
 #include <openssl/evp.h>
@@ -47,6 +48,8 @@ typedef struct {
     bool has_details;    // `details` is set
     bool is_young;       // answers and live messages go out
     bool is_deferred;    // a later record, or service_question_answer, answers it
+    bool has_trace;      // what is said carries `trace_id`, not the record's
+    bus_view_t trace_id;
     bus_err_t store_err; // what service_say could not write; BUS_OK
 } service_hand_t;
 
@@ -91,6 +94,7 @@ typedef struct {
 // What is due.
 typedef struct {
     bool is_due;
+    bool is_asked;    // it runs
     unsigned missing; // facts of the last tick that the broker has not answered for
     uint64_t said;    // the highest seq of those that it has journaled
 } service_tick_t;
@@ -159,6 +163,7 @@ struct service {
     uint8_t *config;              // what is to be journaled; NULL: nothing
     size_t config_size;
     bool config_is_sent;
+    identity_t identity; // of this process
 };
 
 // --- service_store.c
@@ -221,6 +226,8 @@ void service_apply_release(service_t *self);
 void service_apply_reply(service_t *self, const header_t *asked, const service_answer_t *answer);
 // Keeps a live message for after the commit.
 void service_apply_tell(service_t *self, bus_view_t topic, bus_view_t body);
+// The trace of what is said and told because of the record in hand.
+bus_view_t service_apply_trace(const service_t *self);
 
 // --- service_read.c
 // Fetches, if it is time to.

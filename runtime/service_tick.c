@@ -23,9 +23,10 @@ static bool
 is_time(const service_t *self)
 {
     const service_tick_t *tick = &self->tick;
-    return tick->is_due && tick->missing == 0 && tick->said < self->committed.cursor &&
-           self->is_settled && self->is_current && self->knows_outbox && !self->is_failing &&
-           self->status == 0 && client_is_connected(self->client);
+    return tick->is_due && !tick->is_asked && tick->missing == 0 &&
+           tick->said < self->committed.cursor && self->is_settled && self->is_current &&
+           self->knows_outbox && !self->is_failing && self->status == 0 &&
+           client_is_connected(self->client);
 }
 
 void
@@ -53,7 +54,16 @@ service_tick_look(service_t *self)
         .body = VIEW_NONE,
         .answer = self->answer,
     };
+    self->tick.is_asked = true;
     self->definition->tick(&query);
+    self->tick.is_asked = false;
+}
+
+void
+service_tick_soon(service_t *self)
+{
+    self->tick.is_due = true;
+    service_tick_look(self);
 }
 
 static void

@@ -35,8 +35,11 @@ EGRESS = endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
 name = sys.argv[1] if len(sys.argv) > 1 else "reverser"
 instance = uuid.uuid4().hex
 inbox = f"_inbox.agent_{name}.{instance}"
-# SIGTERM ends it as Ctrl-C does: it says bye, and Core knows at once that it has gone.
-signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+# Ended by SIGTERM or Ctrl-C it says bye, and Core knows at once that it has gone. A flag, because an exception
+# that a signal raises can be lost, in a finalizer say.
+stopping = threading.Event()
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda *_: stopping.set())
 
 
 def work(task):
@@ -94,28 +97,26 @@ poller.register(answers, zmq.POLLIN)
 poller.register(done, zmq.POLLIN)
 ready = False
 beat = 0.0
-try:
-    while True:
-        if ready and time.monotonic() - beat >= 1:
-            say("$bus.beat")
-            beat = time.monotonic()
-        woken = dict(poller.poll(500))
-        if done in woken:
-            header, answer = msgpack.unpackb(done.recv())
-            trace = {"trace_id": header["trace_id"]} if "trace_id" in header else {}
-            send(header["reply_to"], answer, re=header["id"], status="success", **trace)
-        if answers not in woken:
-            continue
-        _, header, body = answers.recv_multipart()
-        header, body = msgpack.unpackb(header), msgpack.unpackb(body)
-        if header.get("re") == "welcome":  # the broker is there, or there anew
-            say("$bus.hello")
-        elif "topic" in header and "reply_to" in header:
-            todo.put((header, body))
-        elif not ready:
-            ready = True  # the hello's answer
-            print(f"ready agent.{name}", flush=True)
-except KeyboardInterrupt:
-    todo.put(None)
-    send("$bus.bye", {"instance": instance}, id=str(uuid.uuid4()))
+while not stopping.is_set():
+    if ready and time.monotonic() - beat >= 1:
+        say("$bus.beat")
+        beat = time.monotonic()
+    woken = dict(poller.poll(500))
+    if done in woken:
+        header, answer = msgpack.unpackb(done.recv())
+        trace = {"trace_id": header["trace_id"]} if "trace_id" in header else {}
+        send(header["reply_to"], answer, re=header["id"], status="success", **trace)
+    if answers not in woken:
+        continue
+    _, header, body = answers.recv_multipart()
+    header, body = msgpack.unpackb(header), msgpack.unpackb(body)
+    if header.get("re") == "welcome":  # the broker is there, or there anew
+        say("$bus.hello")
+    elif "topic" in header and "reply_to" in header:
+        todo.put((header, body))
+    elif not ready:
+        ready = True  # the hello's answer
+        print(f"ready agent.{name}", flush=True)
+todo.put(None)
+send("$bus.bye", {"instance": instance}, id=str(uuid.uuid4()))
 context.destroy(linger=500)

@@ -3,6 +3,7 @@
 Runs only with --docker (scripts/test --docker): it needs an engine and a compose command.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -15,7 +16,9 @@ from support.load import Writer
 from support.system import eventually, free_port_base
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PARTS = ("broker", "bucket", "karma", "workflow", "core", "bridge")
+KERNELS = tuple(f"kernel-{name}" for name in ("infrastructure", "governance", "memory", "librarian", "verification",
+                                              "self_healing", "code"))
+PARTS = ("broker", "bucket", "karma", "workflow", "core", "htm", "brain", *KERNELS, "bridge")
 
 
 class Compose:
@@ -83,6 +86,31 @@ def test_containers_run_without_rights(compose):
     for part in PARTS:
         ports = compose.inspect(part, "{{json .HostConfig.PortBindings}}")
         assert "0.0.0.0" not in ports and '"HostIp":""' not in ports
+
+
+def bhiv(compose, *args):
+    """Runs bhiv inside the broker's container, where the bus's sockets are."""
+    return json.loads(compose.run("exec", "-T", "broker", "bhiv", *args, "--format", "json"))
+
+
+def test_a_remediation_runs_in_its_container_and_is_honest_about_the_supervisor(compose):
+    def task(task_id, task_type, context):
+        bhiv(compose, "pub", "task.enqueue", json.dumps({
+            "task_id": task_id, "task_type": task_type, "handler": "self_healing", "priority": "high",
+            "context": context}))
+
+        def done():
+            answer = bhiv(compose, "req", "req.htm.task", json.dumps({"task_id": task_id}))
+            return answer if answer.get("status") in ("completed", "dead", "cancelled") else None
+        return eventually(done, 60, 0.5, f"{task_type} over")
+
+    done = task("dock-1", "restart_peer", {"part": "karma"})
+    assert done["status"] == "completed", done
+    assert done["result"]["issue_resolved"] is False
+    assert any("no supervisor" in finding for finding in done["result"]["findings"]), done
+    done = task("dock-2", "run_stress_drill", {"suite": "boot"})
+    assert done["status"] == "completed", done
+    assert done["result"]["test_id"].startswith("boot_stress_"), done
 
 
 @pytest.mark.parametrize("part", PARTS)

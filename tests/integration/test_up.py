@@ -10,9 +10,12 @@ import time
 import urllib.request
 
 import pytest
+from support.peer import Peer
 from support.system import Program, System, eventually, free_port_base
 
-PARTS = ["bridge", "broker", "bucket", "core", "karma", "workflow"]
+KERNELS = [f"kernel-{name}" for name in ("code", "governance", "infrastructure", "librarian", "memory",
+                                         "self_healing", "verification")]
+PARTS = ["brain", "bridge", "broker", "bucket", "core", "htm", "karma", *KERNELS, "workflow"]
 
 
 def up(bhiv, folder, *args, env=None, timeout=30):
@@ -89,7 +92,10 @@ def test_no_hints_go_into_a_log_file(bhiv, tmp_path):
 @pytest.mark.parametrize("args, names", [
     ((), PARTS),
     (("--only", "broker,bucket"), ["broker", "bucket"]),
-    (("--without", "karma"), ["bridge", "broker", "bucket", "core", "workflow"]),
+    (("--without", "karma"), [part for part in PARTS if part != "karma"]),
+    (("--without", "grace"), ["bridge", "broker", "bucket", "core", "karma", "workflow"]),
+    (("--without", "kernels"), [part for part in PARTS if part not in KERNELS]),
+    (("--only", "broker,grace"), ["brain", "broker", "htm", *KERNELS]),
     (("--only", "broker,karma", "--without", "karma"), ["broker"]),
 ])
 def test_only_and_without_choose_the_parts(bhiv, tmp_path, args, names):
@@ -251,7 +257,7 @@ def test_beyond_loopback_is_served_where_that_is_asked_for(bhiv, tmp_path):
 
 @pytest.mark.parametrize("args", [
     ("--only", "nobody"),
-    ("--without", "broker,bucket,karma,workflow,core,bridge"),
+    ("--without", "broker,bucket,karma,workflow,core,grace,bridge"),
     ("--port-base", "65500"),
     ("--no-such-flag",),
     ("word",),
@@ -291,3 +297,121 @@ def test_a_store_that_is_held_ends_up_with_75(bhiv, tmp_path):
         assert up(bhiv, folder, "--only", "broker").returncode == 75
     finally:
         alone.stop()
+
+
+# --- On the bus ---------------------------------------------------------------------------------
+
+
+def supervised(system, operation, body=None, timeout=30):
+    with Peer(system.ingress, system.egress) as peer:
+        supervisor_there(peer)
+        header, answer = peer.ask(f"req.supervisor.{operation}", body or {}, timeout=timeout)
+        return header["status"], answer
+
+
+def supervisor_there(peer):
+    """It joins the bus like any peer, and `ready` does not wait for that."""
+    eventually(lambda: peer.ask("req.supervisor.health", {})[0]["status"] == "success",
+               what="the supervisor on the bus")
+
+
+def test_the_supervisor_tells_every_part_as_it_is(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d") as system:
+        status, answer = supervised(system, "parts")
+        assert status == "success"
+        told = {part["part"]: part for part in answer["parts"]}
+        assert sorted(told) == PARTS
+        for name, part in told.items():
+            assert part["pid"] == system.pid(name)
+            assert part["state"] == "ready" and part["restarts"] == 0
+            assert 0 < part["boot_ms"] < 20000
+        before = system.kill("karma")
+        system.restarted("karma", before)
+        eventually(lambda: {part["part"]: part["restarts"] for part in supervised(system, "parts")[1]["parts"]}
+                   ["karma"] == 1)
+        status, health = supervised(system, "health")
+        assert status == "success" and health["service"] == "supervisor"
+
+
+def test_a_restart_on_request_is_answered_when_the_part_is_ready_again(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d") as system:
+        before = system.pid("karma")
+        fd = os.pidfd_open(before)
+        status, answer = supervised(system, "restart", {"part": "karma", "reason": "a test"})
+        assert status == "success", answer
+        assert ended(fd, 0), "the old process is gone before the answer"
+        os.close(fd)
+        assert answer["part"] == "karma" and answer["pid_before"] == before
+        assert answer["pid"] == system.pid("karma") != before
+        assert answer["boot_ms"] > 0
+        assert system.run("req", "req.karma.health").returncode == 0
+        log = system.log_path.read_text()
+        assert "part_restart_asked part=karma" in log and 'reason="a test"' in log
+        assert "part_kill" not in log
+        # Asked for, it is no crash: the next one does not wait either.
+        for _ in range(3):
+            before = system.pid("karma")
+            assert supervised(system, "restart", {"part": "karma"})[0] == "success"
+            assert system.pid("karma") != before
+        waits = [line for line in system.log_path.read_text().splitlines() if "part_restart " in line]
+        assert waits == [], "no restart of a crash was planned"
+
+
+def test_a_part_that_does_not_stop_on_request_is_killed_and_started_again(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker,karma"]) as system:
+        before = system.pid("karma")
+        os.kill(before, signal.SIGSTOP)
+        status, answer = supervised(system, "restart", {"part": "karma"})
+        assert status == "success" and answer["pid"] != before
+        assert "part_kill part=karma" in system.log_path.read_text()
+
+
+@pytest.mark.parametrize("body, error", [
+    ({"part": "broker"}, "FORBIDDEN"),
+    ({"part": "nobody"}, "NOT_FOUND"),
+    ({"part": "bridge"}, "NOT_FOUND"),  # exists, but was not started here
+    ({}, "VALIDATION_FAILED"),
+    ({"part": 7}, "VALIDATION_FAILED"),
+])
+def test_a_restart_that_makes_no_sense_is_refused_and_touches_nothing(bhiv, tmp_path, body, error):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker,karma"]) as system:
+        before = system.pid("broker"), system.pid("karma")
+        status, answer = supervised(system, "restart", body)
+        assert status == "error" and answer["error_code"] == error
+        assert (system.pid("broker"), system.pid("karma")) == before
+
+
+def test_a_second_request_while_a_part_is_on_its_way_is_a_conflict(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker,karma"]) as system:
+        os.kill(system.pid("karma"), signal.SIGSTOP)  # so that the first takes a while
+        with Peer(system.ingress, system.egress) as peer:
+            supervisor_there(peer)
+            first = peer.send("req.supervisor.restart", {"part": "karma"}, reply_to=peer.inbox)
+            header, answer = peer.ask("req.supervisor.restart", {"part": "karma"})
+            assert header["status"] == "error" and answer["error_code"] == "CONFLICT"
+            header, answer = peer.answer(first, 30)
+            assert header["status"] == "success" and answer["pid"] == system.pid("karma")
+
+
+def test_without_a_broker_up_starts_restarts_and_stops_as_ever(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "karma"]) as system:
+        system.restarted("karma", system.kill("karma"))
+        begun = time.monotonic()
+        assert system.stop() == 0
+        assert time.monotonic() - begun < 4
+        assert "part_kill" not in system.log_path.read_text()
+
+
+def test_a_stopped_broker_does_not_keep_up_from_its_work(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker,karma"]) as system:
+        os.kill(system.pid("broker"), signal.SIGSTOP)
+        system.restarted("karma", system.kill("karma"))
+        os.kill(system.pid("broker"), signal.SIGCONT)
+        assert supervised(system, "parts")[0] == "success"
+
+
+def test_the_supervisor_is_back_on_the_bus_after_the_broker_was_killed(bhiv, tmp_path):
+    with System(bhiv, tmp_path / "d", args=["--only", "broker,karma"]) as system:
+        system.restarted("broker", system.kill("broker"))
+        assert supervised(system, "parts")[0] == "success"
+        assert supervised(system, "restart", {"part": "karma"})[0] == "success"

@@ -20,8 +20,12 @@ LAYERS = {  # folder -> folders whose headers it may include
     "services/karma": {"proto", "runtime", "karma"},
     "services/core": {"proto", "runtime", "core"},
     "services/workflow": {"proto", "runtime", "workflow"},
+    "services/grace/htm": {"proto", "runtime", "htm"},
+    "services/grace/brain": {"proto", "runtime", "brain"},
+    "services/grace/kernel": {"proto", "runtime", "kernel"},
     "bridge-http": {"proto", "runtime", "bridge-http"},
-    "cli": {"proto", "runtime", "broker", "bucket", "karma", "core", "workflow", "bridge-http", "cli"},
+    "cli": {"proto", "runtime", "broker", "bucket", "karma", "core", "workflow", "htm", "brain", "kernel",
+            "bridge-http", "cli"},
 }
 SHARED = {"proto", "runtime", "broker"}  # here a symbol may begin with its file's stem alone
 LINES_MAX = 600
@@ -44,7 +48,9 @@ def tracked(*patterns):
 
 def folder_of(path):
     rest = path.relative_to(ROOT).parts
-    return "/".join(rest[:2]) if rest[0] == "services" else rest[0]
+    if rest[0] == "services":
+        return "/".join(rest[: 3 if rest[1] == "grace" else 2])
+    return rest[0]
 
 
 def check_text(path, text):

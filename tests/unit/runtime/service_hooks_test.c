@@ -277,3 +277,97 @@ Test(service_hooks, does_not_tick_without_a_broker)
     cr_assert_str_eq(fake_broker_record(self->broker, 0)->topic, "core.event.test");
     fixture_destroy(&self);
 }
+
+// --- Sooner, elsewhere, in another's trace -------------------------------------------------------
+
+static void
+tick_at_once(service_query_t *query)
+{
+    if (get_count(query->txn, COUNTS, "commands") < TICKS) {
+        tick(query);
+        service_tick_soon(query->service); // not before that was read back
+    }
+}
+
+static bool
+has_read_back(void *arg)
+{
+    const fixture_t *self = arg;
+    return fake_broker_count_topic(self->broker, "bucket.tick") >= TICKS;
+}
+
+static void
+on_moment(void *arg)
+{
+    service_tick_soon(arg);
+}
+
+static bus_err_t
+start_moments(service_t *service, void *state BUS_UNUSED)
+{
+    (void) loop_add_timer(service_loop(service), 20, 0, on_moment, service);
+    return BUS_OK;
+}
+
+Test(service_hooks, ticks_sooner_where_it_is_told_to)
+{
+    fixture_t *self = fixture_new();
+    self->definition.tick = tick_at_once;
+    self->definition.start = start_moments;
+    start(self);
+    await_ready(self);
+    uint64_t begin_ms = clock_boot_ms();
+    cr_assert(fake_run(self->loop, has_read_back, self, WAIT_MS));
+    cr_assert_lt(clock_boot_ms() - begin_ms, 1900, "three ticks of a second each take longer");
+    fixture_destroy(&self);
+}
+
+Test(service_hooks, journals_its_configuration_under_the_topic_that_it_names)
+{
+    fixture_t *self = fixture_new();
+    self->definition.config = config_one;
+    self->definition.config_topic = "bucket.config.own";
+    start(self);
+    await_ready(self);
+    cr_assert_eq(fake_broker_count_topic(self->broker, "bucket.config.own"), 1);
+    cr_assert_eq(fake_broker_count_topic(self->broker, "bucket.config"), 0);
+    cr_assert_eq(counted(self, "configs"), 1, "applied before it was ready");
+    fixture_destroy(&self);
+}
+
+static bus_err_t
+apply_for_another(service_apply_t *apply, const void *message BUS_UNUSED)
+{
+    static const uint8_t body[] = {0x80};
+    bus_err_t err = service_say(apply, "karma.own", view_from(body, sizeof(body)));
+    service_trace(apply, VIEW_LITERAL("t-another"));
+    return err == BUS_OK ? service_say(apply, "karma.other", view_from(body, sizeof(body))) : err;
+}
+
+static bool
+has_said_other(void *arg)
+{
+    const fixture_t *self = arg;
+    return fake_broker_count_topic(self->broker, "karma.other") > 0;
+}
+
+Test(service_hooks, says_in_anothers_trace_what_that_one_waited_for)
+{
+    static const service_apply_row_t rows[] = {
+        {"bucket.", NULL, true, apply_for_another, "says two things", .event = false}};
+    fixture_t *self = fixture_new();
+    self->definition.applies = rows;
+    self->definition.apply_count = 1;
+    start(self);
+    await_ready(self);
+    cr_assert_eq(ask(self, &(ask_t){.topic = "bucket.count", .trace = "t-1"}), BUS_OK);
+    cr_assert(fake_run(self->loop, has_said_other, self, WAIT_MS));
+    for (size_t i = 0; i < 3; i++) {
+        const fake_record_t *record = fake_broker_record(self->broker, i);
+        header_t header;
+        const char *why;
+        cr_assert_eq(header_decode(record->header, &header, &why), BUS_OK);
+        cr_assert(view_is(header.trace_id, i == 2 ? "t-another" : "t-1"), "record %zu", i);
+    }
+    fixture_destroy(&self);
+}

@@ -1,0 +1,125 @@
+// intent.c - what somebody wants becomes a task.
+#include "intent.h"
+
+#include "dispatch.h"
+#include "due.h"
+#include "enqueue.h"
+#include "outcome.h"
+#include "proto/walk.h"
+
+// details.action, else the intent itself.
+static bus_view_t
+type_of(const schema_intent_task_t *intent)
+{
+    bus_view_t value, action;
+    if (intent->task_type.data != NULL) {
+        return intent->task_type;
+    }
+    if (intent->details.data != NULL && walk_find(intent->details, "action", &value) == BUS_OK &&
+        walk_as_str(value, &action) == BUS_OK && action.size > 0) {
+        return action;
+    }
+    return intent->intent;
+}
+
+static bus_view_t
+handler_of(const schema_intent_task_t *intent)
+{
+    if (intent->handler.data != NULL) {
+        return intent->handler;
+    }
+    return view_is(intent->intent, "remediate_drift") ? VIEW_LITERAL("self_healing") : VIEW_NONE;
+}
+
+// What its worker is handed: its context, or its details with issue_type and intent.
+static void
+pack_context(const schema_intent_task_t *intent, pack_t *out)
+{
+    if (intent->context.data != NULL) {
+        pack_raw(out, intent->context);
+        return;
+    }
+    bus_view_t details = intent->details.data != NULL ? intent->details : VIEW_LITERAL("\x80");
+    walk_pairs_t pairs = walk_pairs(details);
+    bus_view_t key, value;
+    uint32_t count = 1;
+    size_t place = pack_map_begin(out);
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if (!view_is(key, "intent") && !view_is(key, "issue_type")) {
+            pack_str(out, key);
+            pack_raw(out, value);
+            count++;
+        }
+    }
+    pack_pair_str(out, "intent", intent->intent);
+    if (intent->issue_type.data != NULL) {
+        pack_pair_str(out, "issue_type", intent->issue_type);
+        count++;
+    }
+    pack_count(out, place, count);
+}
+
+bus_err_t
+htm_intent_apply(service_apply_t *apply, const void *message)
+{
+    const schema_intent_task_t *intent = message;
+    const htm_state_t *state = apply->state;
+    bus_view_t type = type_of(intent);
+    if (type.size > HTM_TASK_NAME_MAX) {
+        return service_refuse(
+            apply, BUS_VALIDATION_FAILED, "details.action: at most 64 bytes", VIEW_NONE);
+    }
+    if (intent->sla_seconds.has && intent->sla_seconds.value <= 0) {
+        return service_refuse(apply, BUS_VALIDATION_FAILED, "sla_seconds: above 0", VIEW_NONE);
+    }
+    BUS_AUTO(pack_destroy) pack_t *context = pack_new();
+    pack_context(intent, context);
+    const htm_enqueue_t wanted = {
+        .task_type = type,
+        .handler = handler_of(intent),
+        .priority = intent->priority,
+        .context = pack_view(context),
+        .requester = intent->created_by,
+        .intent = intent->intent,
+        .issue_type = intent->issue_type,
+        .sla_seconds = intent->sla_seconds.value,
+        .max_retries = -1,
+        .is_held = state->totals.settings.is_gated,
+    };
+    return htm_enqueue_add(apply, &wanted);
+}
+
+// --- Governance ----------------------------------------------------------------------------------
+
+bus_err_t
+htm_intent_gate(service_apply_t *apply, const void *message)
+{
+    const schema_governance_gate_t *gate = message;
+    htm_state_t *state = apply->state;
+    state->totals.settings.is_gated = gate->on.value;
+    return htm_dispatch_finish(apply, BUS_OK);
+}
+
+static bus_err_t
+decide(service_apply_t *apply, htm_task_t *task, const schema_governance_verdict_t *verdict)
+{
+    bus_err_t err = htm_outcome_withdraw(apply, task);
+    if (err == BUS_OK && verdict->allowed.value) {
+        err = htm_outcome_wait(apply, task, 0);
+        return err == BUS_OK ? htm_due_save(apply, task) : err;
+    }
+    task->texts[HTM_TASK_REASON] = verdict->reason.size > 0 ? verdict->reason : verdict->rule;
+    return err == BUS_OK ? htm_outcome_end(apply, task, HTM_IS_CANCELLED, VIEW_NONE) : err;
+}
+
+bus_err_t
+htm_intent_verdict(service_apply_t *apply, const void *message)
+{
+    const schema_governance_verdict_t *verdict = message;
+    htm_task_t task;
+    bus_err_t err = htm_task_load(apply->txn, (uint64_t) verdict->intent_seq.value, &task);
+    if (err == BUS_OK && task.row.status == HTM_IS_HELD) {
+        err = decide(apply, &task, verdict);
+    }
+    return htm_dispatch_finish(apply, err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err);
+}

@@ -1,0 +1,53 @@
+// heal_reprocess.c - the playbook reprocess_low_quality: has the librarian mend what it took in
+// with a low quality.
+//
+// The issue is gone when nothing that was tried is of low quality any more.
+#include "heal_run.h"
+#include "watch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+    ASK_MS = 60000, // the librarian waits for Core to have each document
+    LIMIT = 100     // documents a task: another drift brings another task
+};
+
+static void
+on_mended(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
+{
+    bus_view_t value;
+    double quality = 0;
+    if (err != BUS_OK) {
+        bool is_absent = err == BUS_NO_RESPONDERS;
+        kernel_heal_run_fail(
+            run, is_absent ? "no librarian is on this bus" : error_meaning(err), error_retry(err));
+        return;
+    }
+    if (walk_find(body, "quality_score", &value) == BUS_OK &&
+        walk_as_real(value, &quality) == BUS_OK) {
+        kernel_heal_run_real(run, "quality_score", quality);
+    }
+    uint64_t tried = kernel_watch_uint(body, "tried", 0);
+    uint64_t mended = kernel_watch_uint(body, "mended", 0);
+    kernel_heal_run_finding(run, "%llu documents were of low quality", (unsigned long long) tried);
+    kernel_heal_run_action(run,
+                           "the librarian mended %llu of %llu documents",
+                           (unsigned long long) mended,
+                           (unsigned long long) tried);
+    kernel_heal_run_end(run, mended >= tried ? HEAL_RESOLVED : HEAL_UNRESOLVED);
+}
+
+void
+kernel_heal_reprocess(kernel_heal_run_t *run)
+{
+    bus_view_t document = kernel_heal_run_text(run, "document_id");
+    pack_clear(run->body);
+    pack_map(run->body, document.size > 0 ? 2 : 1);
+    pack_pair_uint(run->body, "limit", LIMIT);
+    if (document.size > 0) {
+        pack_pair_str(run->body, "document_id", document);
+    }
+    kernel_heal_run_ask(
+        run, "req.kernel-librarian.reprocess", pack_view(run->body), ASK_MS, on_mended);
+}

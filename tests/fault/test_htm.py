@@ -1,0 +1,160 @@
+"""SIGKILL of workers and of the task queue under load: every task exactly one last word, at most one attempt at a
+time, the right order at each start (rows 14 and 15 of what is survived)."""
+
+import os
+import random
+import select
+import time
+import threading
+
+import pytest
+from support.htm import Crew, Load, QUEUE, ready, settled, status_of
+from support.htm_checker import check
+from support.peer import Peer
+from support.system import Program, System, eventually
+
+HANDLERS = ["resize", "index", "mail"]
+PRIORITIES = ["critical", "high", "normal", "low"]
+PARTS = (*QUEUE[:-1], QUEUE[-1] + ",htm,bridge")  # the queue itself is started here, without its supervisor's patience
+
+
+class Queue:
+    """HTM as a process of the test's own, that is killed and started again at once."""
+
+    def __init__(self, bhiv, system, log):
+        self.argv, self.log, self.program = [bhiv, "htm", "--dir", str(system.folder)], log, None
+        self.env = {"BHIV_HTM_BACKOFF_SECONDS": "0.05", "BHIV_HTM_LOSSES_MAX": "100"}
+
+    def start(self, wait=False):
+        self.program = Program(self.argv, env=self.env, log=self.log, ready=wait)
+
+    def kill(self):
+        self.program.kill()
+
+    def __enter__(self):
+        self.start(wait=True)
+        return self
+
+    def __exit__(self, *exc):
+        self.program.kill()
+
+
+def some(dice, count):
+    """Tasks of every kind; some fail once or twice before they can be done."""
+    for _ in range(count):
+        fails = dice.choice([0] * 18 + [1, 2])
+        yield {"handler": dice.choice(HANDLERS), "priority": dice.choice(PRIORITIES), "context": {"fail": fails},
+               "max_retries": 3, "sla_seconds": dice.choice([60, 600, 3600])}
+
+
+class Killer(threading.Thread):
+    """Kills workers, and now and then the queue, at random moments while there is work."""
+
+    def __init__(self, crew, queue, dice, every):
+        super().__init__(daemon=True)
+        self.crew, self.queue, self.dice, self.every = crew, queue, dice, every
+        self.kills = {"worker": 0, "queue": 0}
+        self.halt = threading.Event()
+        self.error = None
+
+    def run(self):
+        try:
+            while not self.halt.wait(self.dice.uniform(0.2, 2 * self.every)):
+                if self.dice.random() < 0.3:
+                    self.queue.kill()
+                    self.queue.start()
+                    self.kills["queue"] += 1
+                else:
+                    name = self.dice.choice(sorted(self.crew.programs))
+                    self.crew.kill(name)
+                    self.crew.start(name, wait=False)
+                    self.kills["worker"] += 1
+        except BaseException as error:  # pylint: disable=broad-except
+            self.error = error
+
+
+def over(peer, count):
+    """Waits until so many tasks are over."""
+    def so_many():
+        try:
+            statistics = status_of(peer)["statistics"]
+        except (AssertionError, TimeoutError):
+            return False  # the queue is being started again
+        return statistics["tasks_completed"] + statistics["tasks_failed"] == count
+    eventually(so_many, 600, 0.2, f"{count} tasks to be over")
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+@pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
+def test_of_100000_tasks_each_is_done_once_in_order(bhiv, tmp_path, long, kills):
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    dice = random.Random(seed)
+    count = 100_000 if long else 10_000
+    with System(bhiv, tmp_path / "d", args=PARTS) as system, Queue(bhiv, system, tmp_path / "htm.log") as queue:
+        with Peer(system.ingress, system.egress, source="py_load", timeout=30) as peer:
+            ready(system)
+            with Crew(system, 8, HANDLERS) as crew:
+                killer = Killer(crew, queue, random.Random(seed + 1), 2.0 if long else 0.5)
+                began = time.monotonic()
+                if kills:
+                    killer.start()
+                load = Load(peer)
+                load.put(some(dice, count))
+                put = time.monotonic()
+                over(peer, count)
+                ended = time.monotonic()
+                killer.halt.set()
+                if kills:
+                    killer.join()
+                    assert killer.error is None, killer.error
+                settled(peer, 60)
+                checker = check(peer)
+            print(f"{count} tasks put in {put - began:.1f} s, over in {ended - began:.1f} s: "
+                  f"{count / (ended - began):.0f}/s, killed {killer.kills}, {dict(checker.counts)}")
+            print("dispatch us p50", percentile(checker.dispatch_us, .5), "p99", percentile(checker.dispatch_us, .99))
+            assert checker.counts["completed"] == count, "none failed oftener than it may"
+            assert not kills or (killer.kills["worker"] and killer.kills["queue"] and checker.counts["task.retry"])
+            kept = peer.ask("req.htm.state_hash", {}, timeout=60)[1]
+            rebuilt = system.run("htm", "--rebuild", timeout=300)
+            assert kept["state_hash"] in rebuilt.stdout, (kept, rebuilt.stdout, rebuilt.stderr)
+
+
+def test_a_queue_that_is_killed_over_and_over_loses_nothing(bhiv, tmp_path, long):
+    """From before it has caught up to well in its work."""
+    dice = random.Random(seed := random.randrange(1 << 30))
+    print("seed", seed)
+    count, kills = (20_000, 100) if long else (3_000, 15)
+    with System(bhiv, tmp_path / "d", args=PARTS) as system, Queue(bhiv, system, tmp_path / "htm.log") as queue:
+        with Peer(system.ingress, system.egress, source="py_load", timeout=30) as peer, Crew(system, 3, HANDLERS):
+            load = Load(peer)
+            for _ in range(kills):
+                load.put(some(dice, count // kills))
+                gone = os.pidfd_open(queue.program.pid)
+                select.select([gone], [], [], dice.random() * 0.2)
+                os.close(gone)
+                queue.kill()
+                queue.start()
+            over(peer, count // kills * kills)
+            settled(peer, 60)
+            assert check(peer).counts["completed"] == count // kills * kills
+
+
+@pytest.mark.parametrize("part", ["broker"])
+def test_a_broker_that_is_killed_loses_no_task(bhiv, tmp_path, part):
+    dice = random.Random(seed := random.randrange(1 << 30))
+    print("seed", seed)
+    with System(bhiv, tmp_path / "d", args=PARTS) as system, Queue(bhiv, system, tmp_path / "htm.log"):
+        with Crew(system, 3, HANDLERS):
+            for number in range(3):
+                with Peer(system.ingress, system.egress, source="py_load", timeout=30) as peer:
+                    Load(peer, f"round{number}-").put(some(dice, 500))
+                pid = system.kill(part)
+                system.restarted(part, pid)
+            with Peer(system.ingress, system.egress, source="py_load", timeout=30) as peer:
+                over(peer, 1500)
+                settled(peer, 60)
+                assert check(peer).counts["completed"] == 1500
