@@ -107,8 +107,12 @@ static void
 try_unit(const unit_t *self)
 {
     cli_fault_t *fault = self->fault;
-    if (!cli_fault_expect(
-            fault, systemctl("start", self->name, NULL, NULL) == 0, "systemd starts the unit")) {
+    char said[SAID_SIZE] = "";
+    bool is_started = systemctl("start", self->name, NULL, NULL) == 0;
+    if (!is_started) {
+        (void) systemctl("show", "--property=ExecMainStatus", self->name, said);
+    }
+    if (!cli_fault_expect(fault, is_started, "systemd starts the unit %s", said)) {
         return;
     }
     pid_t before = main_pid(self);

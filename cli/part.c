@@ -285,13 +285,13 @@ static const option_table_t htm_options = {
             "retries and dead letters. It prints `ready htm` when it has caught up with the "
             "journal, and stops on SIGTERM.\v"
             "With a verb it asks the queue that runs, and each has its own --help:\n\n"
-            "  bhiv htm status              how full it is, how fast, how well\n"
-            "  bhiv htm list                tasks, in the order in which they would start\n"
-            "  bhiv htm show TASK           one task, with its context and result\n"
-            "  bhiv htm enqueue TYPE [JSON]  a task more; --wait for what comes of it\n"
-            "  bhiv htm cancel TASK         one less\n"
-            "  bhiv htm dead                dead letters; --requeue TASK puts one back\n"
-            "  bhiv htm workers             who takes tasks",
+            "  bhiv htm status               how full it is, how fast, how well\n"
+            "  bhiv htm list                 tasks, in the order in which they would start\n"
+            "  bhiv htm show TASK            one task, with its context and result\n"
+            "  bhiv htm enqueue TYPE [JSON]  a task more, and what comes of it\n"
+            "  bhiv htm cancel TASK          one less\n"
+            "  bhiv htm dead                 dead letters, and how one lives again\n"
+            "  bhiv htm workers              who takes tasks",
     .rows = grace_rows,
     .row_count = sizeof grace_rows / sizeof grace_rows[0],
 };

@@ -5,6 +5,7 @@
 // it has answered. What a boot took is from the fork of `bhiv up` to its ready line.
 #include "stress_boot.h"
 
+#include "kernel/kernel.h"
 #include "runtime/clock.h"
 #include "stress_ask.h"
 
@@ -138,6 +139,7 @@ boot_once(boot_t *self, cycle_t *cycle)
     cycle->succeeded = status == CLI_DONE;
     if (!cycle->succeeded) {
         snprintf(cycle->error, ERROR_SIZE, "the bus did not answer (status %d)", status);
+        cli_stress_run_keep(self->run, cli_stress_instance_log(instance));
     }
     self->restarts += cli_stress_instance_restarts(instance, NULL);
     return status == CLI_INTERRUPTED ? status : CLI_DONE;
@@ -159,6 +161,49 @@ run_cycle(boot_t *self, cycle_t *cycle)
 
 // --- The summary -------------------------------------------------------------------------------
 
+static bool
+has_part(const cycle_t *cycle, const char *kernel)
+{
+    for (size_t i = 0; i < cycle->part_count; ++i) {
+        const cli_stress_part_t *part = &cycle->parts[i];
+        if (is_kernel(part) && strcmp(part->name + sizeof KERNEL - 1, kernel) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+add_anomaly(pack_t *out, uint32_t *count, const char *kernel, const char *error)
+{
+    pack_map(out, 2);
+    pack_pair_text(out, "kernel", kernel);
+    pack_pair_text(out, "error", error);
+    ++*count;
+}
+
+// What was not as it should be: it did not start, is not there, does not answer.
+static void
+pack_anomalies(const cycle_t *cycle, pack_t *out)
+{
+    uint32_t count = 0;
+    size_t place = pack_array_begin(out);
+    if (!cycle->succeeded) {
+        add_anomaly(out, &count, "system", cycle->error);
+    }
+    for (size_t i = 0; i < cycle->part_count; ++i) {
+        if (cycle->errors[i] != BUS_OK) {
+            add_anomaly(out, &count, cycle->parts[i].name, error_text(cycle->errors[i]));
+        }
+    }
+    for (size_t i = 0; i < KERNEL_COUNT && cycle->part_count > 0; ++i) {
+        if (!has_part(cycle, kernel_rows[i].name)) {
+            add_anomaly(out, &count, kernel_rows[i].name, "NOT_STARTED");
+        }
+    }
+    pack_count(out, place, count);
+}
+
 static void
 pack_cycle(const cycle_t *cycle, pack_t *out)
 {
@@ -168,27 +213,13 @@ pack_cycle(const cycle_t *cycle, pack_t *out)
     pack_pair_real(out, "boot_duration_ms", cycle->boot_ms);
     pack_text(out, "kernels_activated");
     pack_array(out, count_kernels(cycle));
-    uint32_t anomalies = cycle->succeeded ? 0 : 1;
     for (size_t i = 0; i < cycle->part_count; ++i) {
         if (is_kernel(&cycle->parts[i]) && cycle->errors[i] == BUS_OK) {
             pack_text(out, cycle->parts[i].name + sizeof KERNEL - 1);
         }
-        anomalies += cycle->errors[i] != BUS_OK;
     }
     pack_text(out, "anomalies");
-    pack_array(out, anomalies);
-    for (size_t i = 0; i < cycle->part_count; ++i) {
-        if (cycle->errors[i] != BUS_OK) {
-            pack_map(out, 2);
-            pack_pair_text(out, "kernel", cycle->parts[i].name);
-            pack_pair_text(out, "error", error_text(cycle->errors[i]));
-        }
-    }
-    if (!cycle->succeeded) {
-        pack_map(out, 2);
-        pack_pair_text(out, "kernel", "system");
-        pack_pair_text(out, "error", cycle->error);
-    }
+    pack_anomalies(cycle, out);
     pack_text(out, "components");
     pack_components(cycle, out);
     pack_pair_text(out, "status", cycle->succeeded ? "success" : "failed");

@@ -91,7 +91,7 @@ kill_part(break_t *self, const char *name, pack_t *out, char error[ERROR_SIZE])
     cli_stress_part_t before = {.pid = 0};
     cli_stress_part_t after = {.pid = 0};
     bus_err_t health[CLI_STRESS_PARTS_MAX] = {BUS_OK};
-    int status = cli_stress_instance_await(self->instance, name, 0, BACK_MS, &before);
+    int status = cli_stress_instance_await(self->instance, name, 0, 0, &before); // all are ready
     uint64_t began_us = clock_boot_us();
     if (status == CLI_DONE && kill(before.pid, SIGKILL) != 0) {
         status = CLI_TIMED_OUT;
@@ -315,5 +315,11 @@ cli_stress_boot_failures(cli_stress_run_t *run, cli_stress_failures_t *ret_failu
     }
     break_t self = {.run = run, .instance = instance, .result = ret_failures};
     status = kill_process(&self);
-    return status == CLI_DONE ? config_corruption(&self) : status;
+    if (status == CLI_DONE) {
+        status = config_corruption(&self);
+    }
+    if (status != CLI_INTERRUPTED && (status != CLI_DONE || ret_failures->failed > 0)) {
+        cli_stress_run_keep(run, cli_stress_instance_log(instance));
+    }
+    return status;
 }

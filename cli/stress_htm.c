@@ -167,6 +167,9 @@ drill(htm_t *self)
     const cli_place_t place = {.ingress = cli_stress_instance_ingress(instance),
                                .egress = cli_stress_instance_egress(instance)};
     status = cli_stress_history_read(&place, &self->found);
+    if (status != CLI_INTERRUPTED && (status != CLI_DONE || self->found.violations > 0)) {
+        cli_stress_run_keep(self->run, cli_stress_instance_log(instance));
+    }
     cli_stress_instance_destroy(&instance);
     return status == CLI_DONE ? finish(self) : status;
 }

@@ -296,8 +296,13 @@ drill(ingestion_t *self)
                                       .progress = on_progress,
                                       .arg = self};
     status = cli_stress_task_run(&tasks);
+    bool is_whole = status == CLI_DONE;
     for (size_t i = 0; i < self->count && status == CLI_DONE; ++i) {
         take_result(&self->jobs[i], &self->tasks[i]);
+        is_whole = is_whole && self->jobs[i].succeeded;
+    }
+    if (!is_whole && status != CLI_INTERRUPTED) {
+        cli_stress_run_keep(self->run, cli_stress_instance_log(instance));
     }
     cli_stress_instance_destroy(&instance);
     status = status == CLI_DONE ? finish(self) : status;

@@ -255,6 +255,32 @@ cli_stress_run_event(cli_stress_run_t *self,
     (void) fflush(self->log);
 }
 
+void
+cli_stress_run_keep(const cli_stress_run_t *self, const char *path)
+{
+    char kept[CLI_PATH_SIZE];
+    char piece[8192];
+    snprintf(kept, sizeof kept, "%s", self->summary);
+    char *leaf = strrchr(kept, '/');
+    size_t room = leaf == NULL ? 0 : (size_t) (kept + sizeof kept - leaf);
+    if (room == 0 || (size_t) snprintf(leaf, room, "/%s.log", self->id) >= room) {
+        return;
+    }
+    FILE *from = fopen(path, "re");
+    FILE *to = from == NULL ? NULL : fopen(kept, "we");
+    size_t size = 0;
+    while (to != NULL && (size = fread(piece, 1, sizeof piece, from)) > 0) {
+        (void) fwrite(piece, 1, size, to); // for a person who looks into it: as much as there is
+    }
+    if (from != NULL) {
+        fclose(from);
+    }
+    if (to != NULL) {
+        fclose(to);
+        fprintf(stderr, "bhiv: the instance's log is %s\n", kept);
+    }
+}
+
 // --- The end -----------------------------------------------------------------------------------
 
 static int

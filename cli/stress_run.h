@@ -58,6 +58,9 @@ void cli_stress_run_event(cli_stress_run_t *self,
                           const char *message,
                           bus_view_t fields);
 
+// Copies the log of an instance beside ours, as <id>.log: where something failed in it.
+void cli_stress_run_keep(const cli_stress_run_t *self, const char *path);
+
 typedef struct {
     bus_view_t document; // the pairs of the summary file besides test_id, started_at, summary,
                          // passed, completed_at: one whole map

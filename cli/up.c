@@ -112,13 +112,10 @@ static const part_row_t parts[PART_COUNT] = {
     [PART_CORE] = {"core", 1},
     [PART_HTM] = {"htm", 1},
     [PART_BRAIN] = {"brain", 1},
-    [PART_KERNEL + 0] = {"kernel-infrastructure", 1},
-    [PART_KERNEL + 1] = {"kernel-governance", 1},
-    [PART_KERNEL + 2] = {"kernel-memory", 1},
-    [PART_KERNEL + 3] = {"kernel-librarian", 1},
-    [PART_KERNEL + 4] = {"kernel-verification", 1},
-    [PART_KERNEL + 5] = {"kernel-self_healing", 1},
-    [PART_KERNEL + 6] = {"kernel-code", 1},
+// The kernels, from PART_KERNEL on.
+#define KERNEL(name, meaning) {"kernel-" #name, 1},
+#include "proto/kernel.def"
+#undef KERNEL
     [PART_BRIDGE] = {"bridge", 0},
 };
 

@@ -129,6 +129,31 @@ def test_where_there_is_no_supervisor_it_says_so(bhiv, tmp_path):
             part.stop()
 
 
+# --- reprocess_low_quality ----------------------------------------------------------------------
+
+
+def test_documents_of_low_quality_are_mended_by_the_librarian(peer):
+    words = ("governed", "messages", "between", "agents", "travel", "through", "brokers", "whose", "journals",
+             "remember", "everything", "acknowledged")
+    text = " ".join(f"{word}{i}" for i in range(6) for word in words)
+    spaced = "  ".join(" ".join(word) for word in text.split())  # letters apart: no words
+    header, answer = peer.ask("req.kernel-librarian.ingest", {"document_id": "bad", "text": spaced, "source": "filesystem"},
+                              timeout=30)
+    assert header["status"] == "success" and answer["quality_score"] == 0.8, answer
+    result = heal(peer, "t1", "reprocess_low_quality")
+    assert result["issue_resolved"] is True and result["quality_score"] == 1.0, result
+    assert result["actions"] == ["the librarian tried 1 documents: 1 mended, 0 joined into others, 0 as they were, "
+                                 "0 failed"]
+    mended = [(header.get("trace_id"), body) for _, header, body in facts(peer, "kb.ingested")][-1]
+    assert mended[0] == "trace-t1" and mended[1]["document_id"] == "bad" and mended[1]["before"] == 0.8
+
+
+def test_where_nothing_is_kept_to_be_mended_the_issue_stays(peer):
+    result = heal(peer, "t1", "reprocess_low_quality")
+    assert result["issue_resolved"] is False and "quality_score" not in result
+    assert any("no document of low quality" in finding for finding in result["findings"]), result
+
+
 # --- optimize_htm_scheduling, and names that nobody knows ---------------------------------------
 
 

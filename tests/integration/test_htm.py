@@ -100,7 +100,7 @@ def test_a_delayed_task_waits_its_time(system, peer, handler):
     [(asked, _)] = [(header, body) for _, header, body in facts(peer, "task.enqueue")
                     if header["seq"] == task_seq(said)]
     [(_, started)] = of(peer, said["task_id"], "task.started")
-    assert 0.4 <= (started["at"] - asked["at"]) / 1e6 < 0.9
+    assert 0.4 <= (started["at"] - asked["at"]) / 1e6 < 1.4
 
 
 def task_seq(said):
@@ -182,23 +182,23 @@ def test_slots_that_are_reserved_are_for_the_urgent_alone(system, peer, handler)
 
 def test_a_silent_workers_lease_lapses_and_the_task_is_handed_out_anew(system, peer, handler):
     with Hand(system, handler, handler) as hand:
-        name = enqueue(peer, handler=handler, lease_seconds=0.3)["task_id"]
+        name = enqueue(peer, handler=handler, lease_seconds=0.6)["task_id"]
         first, second = hand.take(), hand.take()
         assert (first["attempt"], second["attempt"]) == (1, 2) and second["task_id"] == name
         hand.complete(second)
         becomes(peer, name, "completed")
     settled(peer)
     (_, started), (_, again) = of(peer, name, "task.started")
-    assert 0.3 <= (again["at"] - started["at"]) / 1e6 < 1.0
+    assert 0.6 <= (again["at"] - started["at"]) / 1e6 < 1.6
     [(_, retry)] = of(peer, name, "task.retry")
     assert retry["reason"] == "lapsed" and retry["delay_seconds"] == 0
 
 
 def test_a_lease_that_is_renewed_outlasts_itself_and_the_job_runs_once(system, peer, handler):
     with Hand(system, handler, handler) as hand:
-        name = enqueue(peer, handler=handler, lease_seconds=0.5)["task_id"]
+        name = enqueue(peer, handler=handler, lease_seconds=1)["task_id"]
         task = hand.take()
-        end = time.monotonic() + 1.6  # three leases
+        end = time.monotonic() + 2.5
         while time.monotonic() < end:
             hand.renew(task)
             assert hand.takes_nothing(0.15)
@@ -210,7 +210,7 @@ def test_a_lease_that_is_renewed_outlasts_itself_and_the_job_runs_once(system, p
 
 def test_a_renewal_by_somebody_else_or_of_another_attempt_renews_nothing(system, peer, handler):
     with Hand(system, handler, handler) as hand:
-        name = enqueue(peer, handler=handler, lease_seconds=0.4)["task_id"]
+        name = enqueue(peer, handler=handler, lease_seconds=0.6)["task_id"]
         task = hand.take()
         for wrong in ({"attempt": 2}, {"worker": "another"}):
             peer.publish("task.renew", {"task_id": name, "attempt": 1, "worker": handler, **wrong})
@@ -319,7 +319,7 @@ def test_a_failed_task_is_tried_again_later_each_time_and_then_dead(system, peer
     starts = [body["at"] for _, body in of(peer, name, "task.started")]
     failures = [header["at"] for _, header, body in facts(peer, "task.failed") if body["task_id"] == name]
     waits = [(start - failure) / 1e6 for failure, start in zip(failures, starts[1:])]
-    assert 0.1 <= waits[0] < 0.6 and 0.2 <= waits[1] < 0.7, waits
+    assert 0.1 <= waits[0] < 1.1 and 0.2 <= waits[1] < 1.2, waits
 
 
 @pytest.mark.parametrize("priority,tries", [("critical", 4), ("high", 2), ("normal", 2), ("low", 2)])
@@ -347,7 +347,7 @@ def test_what_must_not_be_tried_again_is_dead_at_once_and_lives_again_when_told(
 
 def test_a_failure_of_an_attempt_that_is_over_changes_nothing(system, peer, handler):
     with Hand(system, handler, handler) as hand:
-        name = enqueue(peer, handler=handler, lease_seconds=0.2, max_retries=0)["task_id"]
+        name = enqueue(peer, handler=handler, lease_seconds=0.6, max_retries=0)["task_id"]
         first, second = hand.take(), hand.take()
         hand.renew(second)
         hand.fail(first, "too late")
@@ -377,7 +377,7 @@ def test_the_first_completion_counts_and_no_other(system, peer, handler):
 
 def test_a_late_completion_counts_while_the_task_runs_elsewhere(system, peer, handler):
     with Hand(system, handler + "a", handler) as first, Hand(system, handler + "b", handler) as second:
-        name = enqueue(peer, handler=handler, lease_seconds=0.4)["task_id"]
+        name = enqueue(peer, handler=handler)["task_id"]
         early = first.take()
         second.peer.publish("task.worker.gone", {"worker": handler + "a"})  # so that b gets it
         late = second.take()
@@ -427,7 +427,7 @@ def test_a_deadline_that_nears_raises_warns_and_is_breached_each_once(system, pe
     [(_, warning)], [(_, breach)] = of(peer, name, "task.sla.warning"), of(peer, name, "task.sla.breached")
     for seconds, share in ((1.5 - up["left_seconds"], 0.5), (1.5 - upper["left_seconds"], 0.8),
                            (warning["elapsed_seconds"], 0.8), (breach["elapsed_seconds"], 1.0)):
-        assert 1.5 * share <= seconds < 1.5 * share + 0.4, (seconds, share)
+        assert 1.5 * share <= seconds < 1.5 * share + 1, (seconds, share)
     assert breach["status"] == "waiting" and breach["sla_seconds"] == 1.5
     with Hand(system, handler, handler) as hand:
         task = hand.take()

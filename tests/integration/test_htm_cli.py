@@ -272,11 +272,11 @@ def test_the_example_worker_lives_through_a_restart_of_the_broker_and_of_the_que
 def test_the_example_worker_renews_what_takes_longer_than_its_lease(system, peer, handler, tmp_path):
     code = (f"import sys, threading; sys.path.insert(0, {str(ROOT_EXAMPLES)!r}); import worker; "
             f"worker.Worker(sys.argv[1], {{sys.argv[1]: lambda task: "
-            f"threading.Event().wait(1.0) or {{'status': 'success'}}}}).run()")
+            f"threading.Event().wait(2.0) or {{'status': 'success'}}}}).run()")
     env = {"BHIV_INGRESS": system.ingress, "BHIV_EGRESS": system.egress}
     program = Program([PYTHON, "-c", code, handler], env=env, log=tmp_path / "worker.log")
     try:
-        name = enqueue(peer, handler=handler, lease_seconds=0.3)["task_id"]
+        name = enqueue(peer, handler=handler, lease_seconds=0.8)["task_id"]
         assert becomes(peer, name, "completed")["attempts"] == 1
     finally:
         program.kill()

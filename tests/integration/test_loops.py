@@ -29,7 +29,6 @@ class World:
             eventually(lambda part=part: self.ask(f"req.{part}.health").get("status") == "healthy", what=part)
         eventually(lambda: self.facts("governance.gate"), what="the gate")
         self.conf = self.system.folder / "drill.conf"
-        self.conf.write_text(QUICK)
         return self
 
     def __exit__(self, *exc):
@@ -75,6 +74,7 @@ def regression(world, slow):
 def test_loops_1_and_2_a_slow_boot_is_seen_mended_learned_from_and_the_next_drill_passes(bhiv, tmp_path):
     trace = "night-" + uuid.uuid4().hex
     with World(bhiv, tmp_path / "d", FAST) as world, SlowFile(tmp_path / "agents.json", delay=0.7) as slow:
+        world.conf.write_text(QUICK)
         good_drill(world.system, world.peer)
         before = world.ask("req.brain.why", {"issue_type": BOOT})
         regression(world, slow)

@@ -13,7 +13,7 @@ import pytest
 from support.system import Program, eventually
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-ENDLESS = ("curl -sN", "bhiv sub", "subscribe.py", "service.py", "agent.py")
+ENDLESS = ("curl -sN", "bhiv sub", "subscribe.py", "service.py", "agent.py", "worker.py")
 EVENT = '{"requester_id": "bhiv_core", "event_data": {"event_type": "readme", "agent_id": "a"}}'
 
 
@@ -102,7 +102,8 @@ def test_a_printed_subscriber_hears(shell, command):
 
 
 @pytest.mark.parametrize("script,asked,answer", [
-    ("service.py", r"bhiv req .*", '"HI"'), ("agent.py", r"curl .*", '"two one"')])
+    ("service.py", r"bhiv req .*", '"HI"'), ("agent.py", r"curl .*", '"two one"'),
+    ("worker.py", r"bhiv htm .*", '"words":3')])
 def test_the_printed_service_answers(shell, script, asked, answer):
     command = next(c for c in COMMANDS if script in c)
     argv, env = shell(command)

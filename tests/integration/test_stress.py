@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -166,6 +167,21 @@ def test_a_boot_with_a_broken_drill_conf_fails_and_is_counted(drills, line):
     assert [boot["anomalies"][0]["kernel"] for boot in result["boot_results"]] == ["system", "system"]
     failed = of_kind(drills.events("boot"), "boot.cycle.failed")
     assert [event["cycle"] for event in failed] == [1, 2] and all(event["error"] for event in failed)
+
+
+def test_what_does_not_come_back_fails_the_drill_and_its_log_is_kept(drills):
+    """A kernel that is not there cannot be killed, nor start again."""
+    (drills.dir / "drill.conf").write_text("BHIV_WITHOUT=kernel-memory\n")
+    done = drills.run("boot", "--cycles", "1", "--max-boot", SLOW)
+    assert done.returncode == 1 and "1 of the failure tests failed" in done.stderr
+    result = drills.result("boot")
+    (boot,), (killed, spoiled) = result["boot_results"], result["failure_tests"]
+    assert boot["status"] == "success" and set(boot["kernels_activated"]) == KERNELS - {"memory"}
+    assert boot["anomalies"] == [{"kernel": "memory", "error": "NOT_STARTED"}]
+    assert killed["status"] == "failed" and "kernel-memory" in killed["error"]
+    assert killed["watchdog_triggers"] == 1, "of Bucket"
+    assert spoiled["status"] == "passed"
+    assert "part_died part=bucket signal=9" in (drills.logs / "boot" / f"{result['test_id']}.log").read_text()
 
 
 # --- Ingestion ----------------------------------------------------------------------------------
@@ -453,6 +469,27 @@ def test_each_drill_makes_the_dashboard_anew(drills):
     assert drills.result("boot")["test_id"] in (drills.logs / "stress_dashboard.html").read_text()
 
 
+def test_on_a_terminal_it_shows_how_far_it_is(drills):
+    master, slave = pty.openpty()
+    done = subprocess.run(drills.argv("boot", "--cycles", "1", "--no-failures", "--max-boot", SLOW),
+                          cwd=drills.folder, env=drills.env, stdout=subprocess.DEVNULL, stderr=slave,
+                          timeout=TIMEOUT, check=False)
+    os.close(slave)
+    shown = os.read(master, 65536).decode()
+    os.close(master)
+    assert done.returncode == 0
+    assert re.search(r"\r.*boot \[\.+\] 0/1 starting the whole system", shown)
+    assert shown.index("\r\x1b[K", shown.index("0/1")) > 0, "it is taken away again"
+
+
+def test_an_instance_is_the_drills_whatever_our_environment_says(drills):
+    drills.env.update({"BHIV_ONLY": "broker", "BHIV_HTTP_BIND": "192.0.2.1", "BHIV_LOG_LEVEL": "error",
+                       "BHIV_INGRESS": "tcp://127.0.0.1:1", "BHIV_EGRESS": "tcp://127.0.0.1:1"})
+    done = drills.run("boot", "--cycles", "1", "--no-failures", "--max-boot", SLOW)
+    assert done.returncode == 0, done.stderr
+    assert set(drills.result("boot")["summary"]["components"]) == PARTS
+
+
 # --- Ends ---------------------------------------------------------------------------------------
 
 
@@ -476,7 +513,7 @@ def test_an_interrupted_drill_leaves_nothing_behind(drills, words, when, number)
     try:
         eventually(lambda: any(when in path.read_text() for path in drills.logs.glob("*/*.jsonl")),
                    timeout=60, what=when)
-        drill.send_signal(number)
+        os.killpg(drill.pid, number)  # as Ctrl-C does: its instance is in a group of its own
         _, said = drill.communicate(timeout=30)
     finally:
         if drill.poll() is None:

@@ -290,6 +290,7 @@ class Checker:
         else:
             assert reason == "gone" and self.cause[0].startswith("task.worker."), (reason, self.cause)
         task.losses += 1
+        self.counts["lost"] += 1
 
     def said_escalated(self, task, at, body):
         assert task.status == "waiting" and body["from"] == RANKS[task.rank], (body, task.rank)

@@ -4,6 +4,7 @@
 #include "dispatch.h"
 #include "due.h"
 #include "enqueue.h"
+#include "lease.h"
 #include "outcome.h"
 #include "proto/walk.h"
 #include "runtime/log.h"
@@ -19,7 +20,7 @@ drop_lease(service_apply_t *apply, htm_worker_t *worker, uint64_t seq)
     state->totals.statistics.damaged++;
     state->totals.running -= state->totals.running > 0 ? 1 : 0;
     worker->busy -= worker->busy > 0 ? 1 : 0;
-    return htm_worker_leave(apply->txn, worker->name, seq);
+    return htm_lease_remove(apply->txn, worker->name, seq);
 }
 
 // What the worker had waits again.
@@ -28,7 +29,7 @@ lose_all(service_apply_t *apply, htm_worker_t *worker)
 {
     uint64_t seq = 0;
     bus_err_t err;
-    while ((err = htm_worker_next_task(apply->txn, worker->name, seq, &seq)) == BUS_OK) {
+    while ((err = htm_lease_next_of(apply->txn, worker->name, seq, &seq)) == BUS_OK) {
         htm_task_t task;
         err = htm_task_load(apply->txn, seq, &task);
         if (err == BUS_OK && task.row.status == HTM_IS_RUNNING) {

@@ -21,7 +21,7 @@ is_within_reserve(const htm_handler_t *handler, const htm_settings_t *settings)
     }
     uint64_t slots = 0;
     for (uint32_t i = 0; i < handler->worker_count; i++) {
-        slots += handler->workers[i]->slots;
+        slots += handler->workers[i].by->slots;
     }
     uint64_t used = (uint64_t) handler->running[HTM_NORMAL] + handler->running[HTM_LOW];
     return used < slots - slots * settings->reserve / PERCENT;
@@ -121,12 +121,13 @@ start(service_apply_t *apply, htm_task_t *task, const candidate_t *with)
 }
 
 static bus_err_t
-start_first(service_apply_t *apply, const candidate_t *first)
+start_first(service_apply_t *apply, const candidate_t *first, uint64_t *reterr_bytes)
 {
     htm_state_t *state = apply->state;
     htm_task_t task;
     bus_err_t err = htm_task_load(apply->txn, first->place.seq, &task);
     if (err == BUS_OK && task.row.status == HTM_IS_WAITING && task.row.rank == first->place.rank) {
+        *reterr_bytes += task.row.context_size;
         return start(apply, &task, first);
     }
     if (err != BUS_OK && err != BUS_CORRUPT && err != BUS_NOT_FOUND) {
@@ -142,11 +143,13 @@ bus_err_t
 htm_dispatch_run(service_apply_t *apply)
 {
     bus_err_t err = BUS_OK;
-    for (unsigned i = 0; i < HTM_DISPATCH_MAX && err == BUS_OK; i++) {
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < HTM_DISPATCH_MAX && bytes < HTM_DISPATCH_BYTES_MAX && err == BUS_OK;
+         i++) {
         candidate_t best;
         err = find(apply, &best);
         if (err == BUS_OK) {
-            err = start_first(apply, &best);
+            err = start_first(apply, &best, &bytes);
         }
     }
     return err == BUS_NOT_FOUND ? BUS_OK : err;

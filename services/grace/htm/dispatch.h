@@ -1,12 +1,13 @@
 // dispatch.h - who gets what: at the end of every record that the queue takes.
 //
 // After it no task waits that a free worker could have and may start, but where one record would
-// start more than HTM_DISPATCH_MAX: the next goes on. So what starts is a function of the tables.
+// start more than a record may: the next goes on. So what starts is a function of the tables.
 #pragma once
 #include "state.h"
 
 enum {
-    HTM_DISPATCH_MAX = 1000, // started by one record: what a batch may take
+    HTM_DISPATCH_MAX = 1000,                  // started by one record: what a batch may take
+    HTM_DISPATCH_BYTES_MAX = 4 * 1024 * 1024, // and their contexts: what waits for its commit
 };
 
 // Starts what can start. BUS_FULL, BUS_IO.

@@ -215,4 +215,5 @@ const service_definition_t htm_definition = {
     .start = start,
     .stop = stop,
     .act = act,
+    .health = htm_query_health,
 };

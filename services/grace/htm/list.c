@@ -1,6 +1,7 @@
 // list.c - walking tasks by status.
 #include "list.h"
 
+#include "lease.h"
 #include "over.h"
 
 #include <assert.h>
@@ -147,9 +148,9 @@ walk_running(walk_state_t *self)
     }
     uint64_t *seqs = calloc((size_t) count + 1, sizeof *seqs);
     assert(seqs);
-    htm_worker_lease_t lease = {.worker_size = 0};
+    htm_lease_t lease = {.worker_size = 0};
     size_t found = 0;
-    while (found < count && htm_worker_next_lease(self->list->txn, &lease) == BUS_OK) {
+    while (found < count && htm_lease_next(self->list->txn, &lease) == BUS_OK) {
         seqs[found++] = lease.seq;
     }
     qsort(seqs, found, sizeof *seqs, compare_down);

@@ -29,9 +29,11 @@ struct htm_live {
     pack_t *body;
     int64_t ahead_us; // the journal's clock less the boot clock, as of the last tick
     bool has_ticked;
-    bool has_resumed;    // what ran at the start was seen to
+    bool has_resumed;    // what ran when we, or the broker, began was seen to
     bool is_resuming;    // its record is on its way
     uint64_t resumes;    // state->resumes before that
+    uint64_t welcomes;   // of the client, as of the last tick
+    bool has_new_broker; // a welcome came that is not the first
     uint64_t recalls;    // state->recalls that were seen to
     uint64_t clock_ms;   // boot clock: when the last task.clock was said
     uint64_t planned_ms; // boot clock: when the timer goes off
@@ -98,10 +100,25 @@ say_clock(htm_live_t *self, service_query_t *query, uint64_t due_us, bool is_res
     }
 }
 
+// While the broker was away nobody could renew, and what was handed out may have been lost.
+static void
+look_at_welcomes(htm_live_t *self)
+{
+    client_stats_t stats;
+    client_stats(service_client(self->service), &stats);
+    if (stats.welcomes != self->welcomes && self->welcomes != 0) {
+        self->has_new_broker = true;
+        self->has_resumed = false;
+        self->is_resuming = false;
+    }
+    self->welcomes = stats.welcomes;
+}
+
 // True: said.
 static bool
 resume(htm_live_t *self, service_query_t *query)
 {
+    look_at_welcomes(self);
     if (self->has_resumed || self->is_resuming) {
         return false;
     }
@@ -137,9 +154,9 @@ htm_live_act(htm_live_t *self, service_query_t *query)
     if (self->is_resuming && self->state->resumes > self->resumes) {
         self->is_resuming = false;
         self->has_resumed = true;
-        htm_resend_begin(self->resend);
+        htm_resend_begin(self->resend, !self->has_new_broker);
     } else if (self->has_resumed && self->state->recalls > self->recalls) {
-        htm_resend_begin(self->resend);
+        htm_resend_begin(self->resend, !self->has_new_broker);
     }
     self->recalls = self->state->recalls;
     plan(self, query->txn);

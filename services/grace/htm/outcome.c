@@ -3,6 +3,7 @@
 
 #include "due.h"
 #include "event.h"
+#include "lease.h"
 #include "over.h"
 #include "say.h"
 
@@ -88,7 +89,7 @@ htm_outcome_start(service_apply_t *apply, htm_task_t *task, htm_worker_t *worker
     worker->busy++;
     htm_queue_require(state->queue, task->texts[HTM_TASK_HANDLER])->running[task->row.rank]++;
     state->totals.running++;
-    return htm_worker_take(apply->txn, worker->name, task->row.seq);
+    return htm_lease_add(apply->txn, worker->name, task->row.seq);
 }
 
 // A slot of it may be free.
@@ -113,7 +114,7 @@ htm_outcome_release(service_apply_t *apply, htm_task_t *task)
     htm_state_t *state = apply->state;
     assert(task->row.status == HTM_IS_RUNNING);
     bus_view_t name = task->texts[HTM_TASK_WORKER];
-    bus_err_t err = htm_worker_leave(apply->txn, name, task->row.seq);
+    bus_err_t err = htm_lease_remove(apply->txn, name, task->row.seq);
     state->totals.running--;
     htm_handler_t *handler = htm_queue_find(state->queue, task->texts[HTM_TASK_HANDLER]);
     if (handler != NULL && handler->running[task->row.rank] > 0) {
@@ -244,9 +245,9 @@ htm_outcome_end(service_apply_t *apply, htm_task_t *task, htm_status_t status, b
 bus_err_t
 htm_outcome_renew_all(service_apply_t *apply)
 {
-    htm_worker_lease_t lease = {.worker_size = 0};
+    htm_lease_t lease = {.worker_size = 0};
     bus_err_t err;
-    while ((err = htm_worker_next_lease(apply->txn, &lease)) == BUS_OK) {
+    while ((err = htm_lease_next(apply->txn, &lease)) == BUS_OK) {
         htm_task_t task;
         err = htm_task_load(apply->txn, lease.seq, &task);
         if (err == BUS_OK && task.row.status == HTM_IS_RUNNING) {

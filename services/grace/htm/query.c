@@ -250,3 +250,12 @@ htm_query_status(service_query_t *query, const void *message BUS_UNUSED)
     }
     return err;
 }
+
+unsigned
+htm_query_health(void *arg, store_txn_t *txn BUS_UNUSED, pack_t *out)
+{
+    const htm_state_t *state = arg;
+    pack_sizes(&state->totals, out);
+    pack_pair_uint(out, "workers", htm_worker_count(state->workers));
+    return 2;
+}

@@ -217,7 +217,7 @@ htm_queue_load(htm_queue_t *self, store_txn_t *txn)
             }
             (void) htm_seqs_add(&handler->waiting[place.rank], place.seq);
         } else {
-            log_error("order_unreadable", "error=%s", error_text(err));
+            log_error("order_unreadable", "error=%s", error_text(BUS_CORRUPT));
         }
         err = store_next(cursor, &key, &value);
     }

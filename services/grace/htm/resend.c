@@ -1,6 +1,7 @@
 // resend.c - hands out again what runs. See resend.h.
 #include "resend.h"
 
+#include "lease.h"
 #include "say.h"
 
 #include <assert.h>
@@ -10,13 +11,16 @@ enum {
     SLICE_TASKS = 200,
     SLICE_BYTES = 2 * 1024 * 1024, // well below what a socket's queue holds
     SLICE_MS = 5,
+    AGAIN_MS = 3000,   // peers connect again within two seconds
     TOLD_US = 2000000, // what is younger was told as it was applied
 };
 
 struct htm_resend {
     service_t *service;
     const htm_state_t *state;
-    htm_worker_lease_t lease; // the last that was handed out
+    htm_lease_t lease; // the last that was handed out
+    bool but_told;
+    bool is_again; // the second time
     pack_t *body;
     int timer; // 0: nothing to do
 };
@@ -49,12 +53,14 @@ htm_resend_destroy(htm_resend_t **self_p)
     *self_p = NULL;
 }
 
-// Whether this process handed it out itself, as it applied what started it.
+// Whether this process handed it out itself, as it applied what started it, and nothing was lost.
 static bool
-was_told(const htm_state_t *state, const htm_task_t *task)
+was_told(const htm_resend_t *self, const htm_task_t *task)
 {
-    return task->row.started_us > state->first_us &&
-           task->row.started_us + TOLD_US > state->resumed_us;
+    uint64_t started_us = task->row.started_us;
+    return started_us > self->state->resumed_us ||
+           (self->but_told && started_us > self->state->first_us &&
+            started_us + TOLD_US > self->state->resumed_us);
 }
 
 // BUS_BUSY where the socket takes no more.
@@ -72,7 +78,7 @@ send_one(htm_resend_t *self, store_txn_t *txn, uint64_t seq, size_t *reterr_byte
     }
     const htm_worker_t *worker = htm_worker_find(self->state->workers, task.texts[HTM_TASK_WORKER]);
     bool is_recalled = worker != NULL && worker->is_recalled;
-    if (!is_recalled && was_told(self->state, &task)) {
+    if (!is_recalled && was_told(self, &task)) {
         return BUS_OK;
     }
     char topic[HTM_SAY_TOPIC_SIZE];
@@ -93,8 +99,8 @@ send_slice(htm_resend_t *self, store_txn_t *txn)
 {
     size_t bytes = 0;
     for (unsigned i = 0; i < SLICE_TASKS && bytes < SLICE_BYTES; i++) {
-        htm_worker_lease_t next = self->lease;
-        if (htm_worker_next_lease(txn, &next) != BUS_OK) {
+        htm_lease_t next = self->lease;
+        if (htm_lease_next(txn, &next) != BUS_OK) {
             return false;
         }
         if (send_one(self, txn, next.seq, &bytes) == BUS_BUSY) {
@@ -116,23 +122,34 @@ forget_recalls(htm_resend_t *self)
 }
 
 static void
+go_on_in(htm_resend_t *self, unsigned delay_ms)
+{
+    self->timer = loop_add_timer(service_loop(self->service), delay_ms, 1, on_timer, self);
+}
+
+static void
 on_timer(void *arg)
 {
     htm_resend_t *self = arg;
     BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
     self->timer = 0;
     if (service_begin_read(self->service, &txn) != BUS_OK || send_slice(self, txn)) {
-        self->timer = loop_add_timer(service_loop(self->service), SLICE_MS, 1, on_timer, self);
-    } else {
-        forget_recalls(self);
+        go_on_in(self, SLICE_MS);
+    } else if (!self->but_told && !self->is_again) {
+        self->is_again = true;
+        self->lease = (htm_lease_t){.worker_size = 0};
+        go_on_in(self, AGAIN_MS);
     }
 }
 
 void
-htm_resend_begin(htm_resend_t *self)
+htm_resend_begin(htm_resend_t *self, bool but_told)
 {
-    self->lease = (htm_worker_lease_t){.worker_size = 0};
-    if (self->timer == 0) {
-        self->timer = loop_add_timer(service_loop(self->service), SLICE_MS, 1, on_timer, self);
+    self->lease = (htm_lease_t){.worker_size = 0};
+    self->but_told = but_told;
+    self->is_again = false;
+    if (self->timer != 0) {
+        loop_cancel_timer(service_loop(self->service), self->timer);
     }
+    go_on_in(self, SLICE_MS);
 }

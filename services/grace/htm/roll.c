@@ -134,6 +134,18 @@ take_list(htm_roll_t *self, bus_view_t body)
     }
 }
 
+// A welcome since the last look: this broker may not know all of its peers yet.
+static void
+look_at_welcomes(htm_roll_t *self)
+{
+    client_stats_t stats;
+    client_stats(service_client(self->service), &stats);
+    if (stats.welcomes != self->welcomes) {
+        self->welcomes = stats.welcomes;
+        self->patient_until_ms = clock_boot_ms() + PATIENCE_MS;
+    }
+}
+
 static void
 on_answer(void *arg, const client_answer_t *answer)
 {
@@ -150,26 +162,15 @@ on_answer(void *arg, const client_answer_t *answer)
         return;
     }
     ask_in(self, self->has_news ? NEWS_MS : LOOK_MS);
+    look_at_welcomes(self); // it may have been asked again since
     take_list(self, answer->body);
-}
-
-// A welcome since the last question: this broker may not know all of its peers yet.
-static void
-look_at_welcomes(htm_roll_t *self, const client_t *client)
-{
-    client_stats_t stats;
-    client_stats(client, &stats);
-    if (stats.welcomes != self->welcomes) {
-        self->welcomes = stats.welcomes;
-        self->patient_until_ms = clock_boot_ms() + PATIENCE_MS;
-    }
 }
 
 static void
 ask(htm_roll_t *self)
 {
     client_t *client = service_client(self->service);
-    look_at_welcomes(self, client);
+    look_at_welcomes(self);
     if (self->call != 0) {
         return;
     }

@@ -7,17 +7,11 @@
 
 enum { BLOCK_BITS = 12, WORD_BITS = 64, WORDS = (1 << BLOCK_BITS) / WORD_BITS, ROOM_MIN = 4 };
 
-struct htm_seqs_block {
-    uint64_t number; // seq >> BLOCK_BITS
-    uint32_t count;
-    uint64_t words[WORDS];
-};
-
 void
 htm_seqs_clear(htm_seqs_t *self)
 {
     for (uint32_t i = 0; i < self->block_count; i++) {
-        free(self->blocks[i]);
+        free(self->blocks[i].words);
     }
     free(self->blocks);
     *self = (htm_seqs_t){0};
@@ -30,7 +24,7 @@ place_of(const htm_seqs_t *self, uint64_t number)
     uint32_t low = 0, high = self->block_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (self->blocks[middle]->number < number) {
+        if (self->blocks[middle].number < number) {
             low = middle + 1;
         } else {
             high = middle;
@@ -43,10 +37,10 @@ static htm_seqs_block_t *
 find(const htm_seqs_t *self, uint64_t seq, uint32_t *ret_place)
 {
     *ret_place = place_of(self, seq >> BLOCK_BITS);
-    if (*ret_place == self->block_count || self->blocks[*ret_place]->number != seq >> BLOCK_BITS) {
+    if (*ret_place == self->block_count || self->blocks[*ret_place].number != seq >> BLOCK_BITS) {
         return NULL;
     }
-    return self->blocks[*ret_place];
+    return &self->blocks[*ret_place];
 }
 
 static htm_seqs_block_t *
@@ -57,19 +51,19 @@ insert(htm_seqs_t *self, uint32_t place, uint64_t number)
         self->blocks = realloc(self->blocks, self->block_room * sizeof *self->blocks);
         assert(self->blocks);
     }
-    htm_seqs_block_t *block = calloc(1, sizeof *block);
-    assert(block);
-    block->number = number;
-    memmove(self->blocks + place + 1,
-            self->blocks + place,
-            (self->block_count - place) * sizeof *self->blocks);
-    self->blocks[place] = block;
+    htm_seqs_block_t *block = self->blocks + place;
+    memmove(block + 1, block, (self->block_count - place) * sizeof *block);
+    *block = (htm_seqs_block_t){
+        .number = number,
+        .words = calloc(WORDS, sizeof *block->words),
+    };
+    assert(block->words);
     self->block_count++;
     return block;
 }
 
 static uint64_t *
-word_of(htm_seqs_block_t *block, uint64_t seq)
+word_of(const htm_seqs_block_t *block, uint64_t seq)
 {
     return &block->words[(seq / WORD_BITS) % WORDS];
 }
@@ -105,11 +99,9 @@ htm_seqs_remove(htm_seqs_t *self, uint64_t seq)
     *word_of(block, seq) &= ~bit;
     self->count--;
     if (--block->count == 0) {
-        free(block);
+        free(block->words);
         self->block_count--;
-        memmove(self->blocks + place,
-                self->blocks + place + 1,
-                (self->block_count - place) * sizeof *self->blocks);
+        memmove(block, block + 1, (self->block_count - place) * sizeof *block);
     }
     return true;
 }
@@ -124,10 +116,10 @@ uint32_t
 htm_seqs_below(const htm_seqs_t *self, uint64_t seq)
 {
     uint32_t place;
-    htm_seqs_block_t *block = find(self, seq, &place);
+    const htm_seqs_block_t *block = find(self, seq, &place);
     uint32_t below = 0;
     for (uint32_t i = 0; i < place; i++) {
-        below += self->blocks[i]->count;
+        below += self->blocks[i].count;
     }
     if (block != NULL) {
         unsigned last = (unsigned) (seq / WORD_BITS) % WORDS;

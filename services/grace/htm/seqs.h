@@ -7,10 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct htm_seqs_block htm_seqs_block_t;
+typedef struct {
+    uint64_t number; // seq / 4096
+    uint64_t *words; // a bit a seq
+    uint32_t count;  // seqs in it
+} htm_seqs_block_t;
 
 typedef struct {
-    htm_seqs_block_t **blocks; // sorted
+    htm_seqs_block_t *blocks; // sorted
     uint32_t block_count;
     uint32_t block_room;
     uint32_t count; // seqs in the set

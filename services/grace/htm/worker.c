@@ -3,17 +3,14 @@
 // A row: numbers of fixed size, then instance and handlers, each behind a byte with its size.
 #include "worker.h"
 
+#include "lease.h"
 #include "runtime/log.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum {
-    BUCKETS = 256,
-    LEASE_KEY_MAX = 1 + HTM_TASK_NAME_MAX + 8,
-};
+enum { BUCKETS = 256 };
 
 struct htm_workers {
     htm_worker_t *buckets[BUCKETS];
@@ -31,7 +28,8 @@ typedef struct {
     uint32_t unused; // 0: rows are hashed
 } row_t;
 
-enum { ROW_SIZE_MAX = sizeof(row_t) + (1 + HTM_WORKER_HANDLERS_MAX) * (1 + HTM_TASK_NAME_MAX) };
+#define ROW_SIZE_MAX                                                                               \
+    (sizeof(row_t) + (size_t) (1 + HTM_WORKER_HANDLERS_MAX) * (1 + HTM_TASK_NAME_MAX))
 
 // --- The registry --------------------------------------------------------------------------------
 
@@ -121,14 +119,14 @@ serve(htm_handler_t *handler, htm_worker_t *worker)
             realloc(handler->workers, handler->worker_room * sizeof *handler->workers);
         assert(handler->workers);
     }
-    handler->workers[handler->worker_count++] = worker;
+    handler->workers[handler->worker_count++].by = worker;
 }
 
 static void
 serve_no_more(htm_handler_t *handler, const htm_worker_t *worker)
 {
     uint32_t place = 0;
-    while (handler->workers[place] != worker) {
+    while (handler->workers[place].by != worker) {
         place++;
         assert(place < handler->worker_count);
     }
@@ -336,7 +334,7 @@ load_workers(htm_workers_t *self, htm_queue_t *queue, store_txn_t *txn)
             worker->free_us = row.free_us;
             worker->is_silent = row.is_silent != 0;
         } else {
-            log_error("worker_unreadable", "error=%s", error_text(err));
+            log_error("worker_unreadable", "error=%s", error_text(BUS_CORRUPT));
         }
         err = store_next(cursor, &key, &value);
     }
@@ -346,9 +344,9 @@ load_workers(htm_workers_t *self, htm_queue_t *queue, store_txn_t *txn)
 static bus_err_t
 load_leases(const htm_workers_t *self, htm_queue_t *queue, store_txn_t *txn)
 {
-    htm_worker_lease_t lease = {.worker_size = 0};
+    htm_lease_t lease = {.worker_size = 0};
     bus_err_t err;
-    while ((err = htm_worker_next_lease(txn, &lease)) == BUS_OK) {
+    while ((err = htm_lease_next(txn, &lease)) == BUS_OK) {
         htm_worker_t *worker = htm_worker_find(self, view_from(lease.worker, lease.worker_size));
         if (worker != NULL) {
             worker->busy++;
@@ -412,81 +410,10 @@ htm_worker_choose(const htm_handler_t *handler)
 {
     htm_worker_t *best = NULL;
     for (uint32_t i = 0; i < handler->worker_count; i++) {
-        htm_worker_t *worker = handler->workers[i];
+        htm_worker_t *worker = handler->workers[i].by;
         if (htm_worker_free(worker) > 0 && (best == NULL || is_better(worker, best))) {
             best = worker;
         }
     }
     return best;
-}
-
-// --- Leases --------------------------------------------------------------------------------------
-
-static bus_view_t
-lease_key(uint8_t key[LEASE_KEY_MAX], bus_view_t worker, uint64_t seq)
-{
-    assert(worker.size <= HTM_TASK_NAME_MAX);
-    uint64_t big = htobe64(seq);
-    key[0] = (uint8_t) worker.size;
-    if (worker.size > 0) {
-        memcpy(key + 1, worker.data, worker.size);
-    }
-    memcpy(key + 1 + worker.size, &big, sizeof big);
-    return view_from(key, 1 + worker.size + sizeof big);
-}
-
-bus_err_t
-htm_worker_take(store_txn_t *txn, bus_view_t worker, uint64_t seq)
-{
-    uint8_t key[LEASE_KEY_MAX];
-    return store_put(txn, HTM_RUNNING, lease_key(key, worker, seq), view_from("", 0));
-}
-
-bus_err_t
-htm_worker_leave(store_txn_t *txn, bus_view_t worker, uint64_t seq)
-{
-    uint8_t key[LEASE_KEY_MAX];
-    return htm_tables_drop(txn, HTM_RUNNING, lease_key(key, worker, seq));
-}
-
-bus_err_t
-htm_worker_next_lease(store_txn_t *txn, htm_worker_lease_t *reterr_lease)
-{
-    uint8_t start[LEASE_KEY_MAX];
-    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key = VIEW_NONE;
-    bus_view_t value = VIEW_NONE;
-    bus_view_t behind = lease_key(
-        start, view_from(reterr_lease->worker, reterr_lease->worker_size), reterr_lease->seq + 1);
-    bus_err_t err = store_cursor_open(txn, HTM_RUNNING, &cursor);
-    if (err == BUS_OK) {
-        err = store_seek(cursor, behind, &key, &value);
-    }
-    while (err == BUS_OK || err == BUS_CORRUPT) {
-        size_t size = key.size > 0 ? (uint8_t) key.data[0] : 0;
-        if (size <= HTM_TASK_NAME_MAX && key.size == 1 + size + sizeof(uint64_t)) {
-            uint64_t big;
-            memcpy(reterr_lease->worker, key.data + 1, size);
-            memcpy(&big, key.data + 1 + size, sizeof big);
-            reterr_lease->worker_size = size;
-            reterr_lease->seq = be64toh(big);
-            return BUS_OK; // there is nothing in it but its key
-        }
-        err = store_next(cursor, &key, &value);
-    }
-    return err;
-}
-
-bus_err_t
-htm_worker_next_task(store_txn_t *txn, bus_view_t worker, uint64_t seq, uint64_t *ret_seq)
-{
-    htm_worker_lease_t lease = {.worker_size = worker.size, .seq = seq};
-    assert(worker.size > 0 && worker.size <= sizeof lease.worker);
-    memcpy(lease.worker, worker.data, worker.size);
-    bus_err_t err = htm_worker_next_lease(txn, &lease);
-    if (err == BUS_OK && !view_equal(view_from(lease.worker, lease.worker_size), worker)) {
-        return BUS_NOT_FOUND;
-    }
-    *ret_seq = lease.seq;
-    return err;
 }

@@ -81,19 +81,3 @@ void htm_worker_hear(htm_worker_t *worker, uint64_t at_us);
 // Of those that serve the handler, the one with most slots left, then the first by name; a silent
 // one where there is no other. NULL: none has any.
 htm_worker_t *htm_worker_choose(const htm_handler_t *handler);
-
-// Notes that a task is with a worker, or no longer. BUS_FULL, BUS_IO.
-BUS_CHECK bus_err_t htm_worker_take(store_txn_t *txn, bus_view_t worker, uint64_t seq);
-BUS_CHECK bus_err_t htm_worker_leave(store_txn_t *txn, bus_view_t worker, uint64_t seq);
-// The first task above `seq` that a worker of this name has. BUS_NOT_FOUND, BUS_IO.
-BUS_CHECK bus_err_t htm_worker_next_task(store_txn_t *txn,
-                                         bus_view_t worker,
-                                         uint64_t seq,
-                                         uint64_t *ret_seq);
-// The first behind `worker`, `seq` of anybody's; `worker` is written there. An empty name begins.
-typedef struct {
-    char worker[HTM_TASK_NAME_MAX];
-    size_t worker_size;
-    uint64_t seq;
-} htm_worker_lease_t;
-BUS_CHECK bus_err_t htm_worker_next_lease(store_txn_t *txn, htm_worker_lease_t *reterr_lease);

@@ -10,6 +10,7 @@
 #include "runtime/clock.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +19,6 @@
 #define EMPTY VIEW_LITERAL("\x80")
 
 enum {
-    LOOK_S = 60,
     SETTLE_MS = 500,  // after news, so that one look sees all that come together
     ASKED_MAX = 128,  // services asked in one look
     TOPIC_SIZE = 160, // req.<service>.health
@@ -35,7 +35,10 @@ typedef struct {
 
 struct state {
     service_t *service;
-    unsigned look_ms, anomaly_ms;
+    struct {
+        double look_s;
+        double anomaly_s;
+    } settings;
     kernel_code_peer_t ours;
     kernel_code_peers_t peers;   // of the look under way, or the last one
     kernel_code_peers_t settled; // of the last that ended: what a report shows
@@ -51,6 +54,15 @@ struct state {
     uint64_t said_hash; // of what differed when it was said last; 0: nothing did
     uint64_t said_ms;   // boot clock
     kernel_watch_news_t news;
+};
+
+static const kernel_watch_setting_t settings[] = {
+    {"BHIV_CODE_SECONDS",
+     offsetof(state_t, settings.look_s),
+     60,
+     KERNEL_WATCH_SECONDS_MIN,
+     KERNEL_WATCH_SECONDS_MAX},
+    KERNEL_WATCH_ANOMALY_ROW(state_t, settings.anomaly_s),
 };
 
 static void look(state_t *self);
@@ -98,9 +110,11 @@ finish(state_t *self)
 {
     uint64_t now_ms = clock_boot_ms();
     uint64_t hash = hash_differing(self);
+    unsigned look_ms = kernel_watch_ms(self->settings.look_s);
+    unsigned anomaly_ms = kernel_watch_ms(self->settings.anomaly_s);
     kernel_watch_news_clear(&self->news);
     self->differing = kernel_code_peers_judge(&self->peers, &self->ours, &self->news);
-    bool is_due = hash != self->said_hash || now_ms - self->said_ms >= self->anomaly_ms;
+    bool is_due = hash != self->said_hash || now_ms - self->said_ms >= anomaly_ms;
     if (!is_due) {
         kernel_watch_news_clear(&self->news);
     } else if (self->differing > 0) {
@@ -113,8 +127,10 @@ finish(state_t *self)
     memcpy(self->settled.at, self->peers.at, self->peers.count * sizeof *self->peers.at);
     self->looks++;
     self->looked_at = clock_wall_us();
-    unsigned next_ms =
-        self->differing > 0 && self->anomaly_ms < self->look_ms ? self->anomaly_ms : self->look_ms;
+    unsigned next_ms = look_ms;
+    if (self->differing > 0 && anomaly_ms < look_ms) {
+        next_ms = anomaly_ms;
+    }
     look_in(self, self->has_news ? SETTLE_MS : next_ms);
     self->has_news = false;
 }
@@ -318,12 +334,14 @@ open_state(const service_options_t *options BUS_UNUSED,
     snprintf(self->ours.build, sizeof self->ours.build, "%s", identity.build);
     snprintf(self->ours.schemas, sizeof self->ours.schemas, "%s", identity.schemas);
     self->ours.protocol = IDENTITY_PROTOCOL;
-    self->look_ms = kernel_watch_ms("BHIV_CODE_SECONDS", LOOK_S);
-    self->anomaly_ms = kernel_watch_anomaly_ms();
     kernel_code_peers_init(&self->peers);
     kernel_code_peers_init(&self->settled);
     *ret_state = self;
-    return BUS_OK;
+    bus_err_t err = kernel_watch_settings(settings, COUNT(settings), self);
+    if (err != BUS_OK) {
+        close_state(ret_state);
+    }
+    return err;
 }
 
 static bus_err_t

@@ -1,7 +1,8 @@
 // heal_reprocess.c - the playbook reprocess_low_quality: has the librarian mend what it took in
 // with a low quality.
 //
-// The issue is gone when nothing that was tried is of low quality any more.
+// Whether the issue is gone is the librarian's word: something was tried, nothing failed, and what
+// was tried is good enough on the average. Where it keeps nothing to be mended, nothing is.
 #include "heal_run.h"
 #include "watch.h"
 
@@ -28,14 +29,24 @@ on_mended(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
         walk_as_real(value, &quality) == BUS_OK) {
         kernel_heal_run_real(run, "quality_score", quality);
     }
-    uint64_t tried = kernel_watch_uint(body, "tried", 0);
-    uint64_t mended = kernel_watch_uint(body, "mended", 0);
-    kernel_heal_run_finding(run, "%llu documents were of low quality", (unsigned long long) tried);
+    bool is_resolved = false;
+    if (walk_find(body, "issue_resolved", &value) != BUS_OK ||
+        walk_as_bool(value, &is_resolved) != BUS_OK) {
+        is_resolved = false;
+    }
+    bus_view_t reason = kernel_watch_text(body, "reason");
+    if (reason.size > 0) {
+        kernel_heal_run_finding(run, "the librarian: %.*s", (int) reason.size, reason.data);
+    }
     kernel_heal_run_action(run,
-                           "the librarian mended %llu of %llu documents",
-                           (unsigned long long) mended,
-                           (unsigned long long) tried);
-    kernel_heal_run_end(run, mended >= tried ? HEAL_RESOLVED : HEAL_UNRESOLVED);
+                           "the librarian tried %llu documents: %llu mended, %llu joined into "
+                           "others, %llu as they were, %llu failed",
+                           (unsigned long long) kernel_watch_uint(body, "tried", 0),
+                           (unsigned long long) kernel_watch_uint(body, "mended", 0),
+                           (unsigned long long) kernel_watch_uint(body, "joined", 0),
+                           (unsigned long long) kernel_watch_uint(body, "unchanged", 0),
+                           (unsigned long long) kernel_watch_uint(body, "failed", 0));
+    kernel_heal_run_end(run, is_resolved ? HEAL_RESOLVED : HEAL_UNRESOLVED);
 }
 
 void

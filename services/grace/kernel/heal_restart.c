@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 enum {
-    RESTART_MS = 20000, // above the supervisor's own patience
+    RESTART_MS = 20000,   // above the supervisor's own patience
+    SUPERVISOR_MS = 3000, // for one that joins the bus only now, after a start or a broker's end
     ASK_MS = 1000,
     HEALTHY_MS = 10000, // for the part to be healthy after it was ready
     AGAIN_MS = 100,
@@ -20,7 +21,7 @@ enum {
 
 typedef struct {
     char part[NAME_SIZE];
-    uint64_t until_ms; // boot clock
+    uint64_t until_ms; // boot clock: of the patience in hand
     bool is_restarted; // by this run
 } restart_t;
 
@@ -69,10 +70,16 @@ begin_health(kernel_heal_run_t *run)
     ask_health(run);
 }
 
+static void ask_supervisor(kernel_heal_run_t *run);
+
 static void
 on_restarted(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
 {
     restart_t *own = run->own;
+    if (err == BUS_NO_RESPONDERS && clock_boot_ms() < own->until_ms) {
+        kernel_heal_run_wait(run, AGAIN_MS, ask_supervisor);
+        return;
+    }
     if (err == BUS_NO_RESPONDERS) {
         kernel_heal_run_finding(run,
                                 "no supervisor is on this bus (containers are restarted by their "
@@ -103,7 +110,7 @@ on_restarted(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
 }
 
 static void
-restart(kernel_heal_run_t *run)
+ask_supervisor(kernel_heal_run_t *run)
 {
     const restart_t *own = run->own;
     bus_view_t reason = kernel_heal_run_text(run, "reason");
@@ -117,6 +124,14 @@ restart(kernel_heal_run_t *run)
     }
     kernel_heal_run_ask(
         run, "req.supervisor.restart", pack_view(run->body), RESTART_MS, on_restarted);
+}
+
+static void
+restart(kernel_heal_run_t *run)
+{
+    restart_t *own = run->own;
+    own->until_ms = clock_boot_ms() + SUPERVISOR_MS;
+    ask_supervisor(run);
 }
 
 static void

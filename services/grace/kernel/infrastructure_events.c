@@ -111,7 +111,7 @@ judge(const kernel_infrastructure_service_t *service,
 {
     char what[KERNEL_INFRASTRUCTURE_EVENTS_TEXT_SIZE];
     uint64_t missed_ms = service->missed_ms == 0 ? 0 : now_ms - service->missed_ms;
-    if (missed_ms > patience_ms) {
+    if (missed_ms > patience_ms && missed_ms <= KERNEL_INFRASTRUCTURE_EVENTS_MOURN_MS) {
         snprintf(what,
                  sizeof what,
                  "%s fell silent %.0f s ago and did not come back",

@@ -12,6 +12,7 @@ enum {
     KERNEL_INFRASTRUCTURE_EVENTS_SERVICES_MAX = 256, // watched; others are only told of
     KERNEL_INFRASTRUCTURE_EVENTS_FALLS = 3,          // so many in the window are too many
     KERNEL_INFRASTRUCTURE_EVENTS_WINDOW_MS = 300000, // five minutes
+    KERNEL_INFRASTRUCTURE_EVENTS_MOURN_MS = 3600000, // an hour: then it is not expected any more
 };
 
 typedef struct {
@@ -45,8 +46,8 @@ void kernel_infrastructure_events_down(kernel_infrastructure_events_t *self,
                                        uint64_t now_ms);
 // An instance of it is listed: it is not missed.
 void kernel_infrastructure_events_listed(kernel_infrastructure_events_t *self, bus_view_t service);
-// Adds peer_gone for each service that is missed for longer than `patience_ms`, and peer_restarting
-// for each that fell FALLS times in the window.
+// Adds peer_gone for each service that is missed for longer than `patience_ms` and not yet for
+// MOURN_MS, and peer_restarting for each that fell FALLS times in the window.
 void kernel_infrastructure_events_judge(const kernel_infrastructure_events_t *self,
                                         uint64_t now_ms,
                                         uint64_t patience_ms,

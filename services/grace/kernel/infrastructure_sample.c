@@ -175,7 +175,12 @@ kernel_infrastructure_sample_sum_add(kernel_infrastructure_sample_sum_t *self, d
 double
 kernel_infrastructure_sample_mean(const kernel_infrastructure_sample_sum_t *self)
 {
-    return self->count == 0 ? 0.0 : self->sum / (double) self->count;
+    if (self->count == 0) {
+        return 0.0;
+    }
+    double mean = self->sum / (double) self->count;
+    mean = mean < self->min ? self->min : mean; // rounding may take it past what it is the mean of
+    return mean > self->max ? self->max : mean;
 }
 
 const char *

@@ -67,11 +67,9 @@ answer(void *arg, const kernel_librarian_outcome_t *outcome)
         service_question_answer(
             &self->question, outcome->err, is_done ? outcome->result : pack_view(body));
     }
-    free(self);
+    asker_destroy(self);
 }
 
-// What is still open when the process stops is answered by the harness, and handed to another by
-// HTM. Until then its askers are kept by what they wait for.
 static asker_t *
 asker_new(state_t *state, kernel_job_t *job, service_question_t *question)
 {
@@ -262,17 +260,13 @@ stop(void *state)
 {
     state_t *self = state;
     kernel_librarian_destroy(&self->librarian);
-    while (self->askers != NULL) { // the harness answers questions, HTM hands tasks to others
-        asker_destroy(self->askers);
+    asker_t *next = NULL;
+    for (asker_t *at = self->askers; at != NULL; at = next) {
+        next = at->next;
+        free(at); // the harness answers questions, HTM hands tasks to others
     }
+    self->askers = NULL;
     kernel_worker_destroy(&self->worker);
-}
-
-static bool
-drain(void *state)
-{
-    const state_t *self = state;
-    return kernel_librarian_open(self->librarian) > 0;
 }
 
 static unsigned
@@ -337,6 +331,5 @@ const service_definition_t kernel_librarian_definition = {
     .start = start,
     .stop = stop,
     .act = act,
-    .drain = drain,
     .health = pack_health,
 };

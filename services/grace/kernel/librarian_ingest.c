@@ -210,6 +210,28 @@ end_known(kernel_librarian_ingest_t *self, store_txn_t *txn)
     return true;
 }
 
+// A bad text under the id of a good document does not take its place, neither in Core nor here.
+static bool
+is_id_taken(const kernel_librarian_ingest_t *self)
+{
+    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
+    schema_librarian_document_t row;
+    return !self->before.has && service_begin_read(self->owner->service, &txn) == BUS_OK &&
+           kernel_librarian_record_get(txn, view_from_text(self->document_id), &row) == BUS_OK &&
+           view_is(row.status, "accepted");
+}
+
+void
+kernel_librarian_ingest_reject(kernel_librarian_ingest_t *self)
+{
+    self->is_rejected = true;
+    if (is_id_taken(self)) {
+        succeed(self);
+    } else {
+        kernel_librarian_ingest_say_fact(self);
+    }
+}
+
 // Mending that did not help leaves Core with what it has.
 static bool
 is_better(const kernel_librarian_ingest_t *self)
@@ -242,7 +264,9 @@ go_on(kernel_librarian_ingest_t *self)
     } else if (count >= KERNEL_LIBRARIAN_DOCUMENTS_MAX) {
         kernel_librarian_ingest_fail(
             self, BUS_QUOTA_EXCEEDED, "the librarian knows as many documents as it can");
-    } else if (self->is_rejected || !is_better(self)) {
+    } else if (self->is_rejected) {
+        kernel_librarian_ingest_reject(self);
+    } else if (!is_better(self)) {
         kernel_librarian_ingest_say_fact(self);
     } else {
         kernel_librarian_ingest_send(self);
@@ -268,7 +292,10 @@ copy_words(char *copy, size_t size, bus_view_t text)
     assert(text.size < size);
     for (size_t i = 0; i < text.size; i++) {
         unsigned char byte = (unsigned char) text.data[i];
-        copy[i] = byte < 0x20 || byte == 0x7f ? ' ' : text.data[i];
+        copy[i] = text.data[i];
+        if (byte < 0x20 || byte == 0x7f) {
+            copy[i] = ' ';
+        }
     }
     copy[text.size] = '\0';
 }

@@ -122,8 +122,7 @@ reject(kernel_librarian_ingest_t *self, bus_view_t body)
     int size = (int) (text.size <= 200 ? text.size : 0);
     (void) snprintf(
         self->why, sizeof self->why, "the knowledge base refuses it: %.*s", size, text.data);
-    self->is_rejected = true;
-    kernel_librarian_ingest_say_fact(self);
+    kernel_librarian_ingest_reject(self);
 }
 
 static void

@@ -72,8 +72,10 @@ struct kernel_librarian_ingest {
     uint64_t fact;              // seq of what was said
 };
 
-// librarian_ingest.c: the fact is said, which ends it; or it cannot go on.
+// librarian_ingest.c: the fact is said, which ends it; it is rejected, for the reason in `why`; or
+// it cannot go on.
 void kernel_librarian_ingest_say_fact(kernel_librarian_ingest_t *self);
+void kernel_librarian_ingest_reject(kernel_librarian_ingest_t *self);
 void kernel_librarian_ingest_fail(kernel_librarian_ingest_t *self, bus_err_t err, const char *why);
 
 // librarian_ingest_core.c: hands the next part to Core, and so on to the end; then says the fact.

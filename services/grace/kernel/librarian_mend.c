@@ -101,7 +101,11 @@ hash_line(bus_view_t line)
     for (size_t i = 0; i < line.size; i++) {
         bool goes_on = i > 0 && is_digit(line.data[i]) && is_digit(line.data[i - 1]);
         if (!goes_on) {
-            masked[size++] = is_digit(line.data[i]) ? '0' : line.data[i];
+            masked[size] = line.data[i];
+            if (is_digit(line.data[i])) {
+                masked[size] = '0';
+            }
+            size++;
         }
     }
     return XXH3_64bits(masked, size);
@@ -137,8 +141,9 @@ find_repeats(bus_view_t text, size_t *ret_count)
         }
         if (count == room) {
             room = room * 2 + 64;
-            hashes = reallocarray(hashes, room, sizeof hashes[0]);
-            assert(hashes);
+            uint64_t *more = reallocarray(hashes, room, sizeof hashes[0]);
+            assert(more);
+            hashes = more;
         }
         hashes[count++] = hash_line(line);
     }

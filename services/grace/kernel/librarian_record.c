@@ -275,7 +275,7 @@ static bus_err_t
 keep_bounds(change_t *self)
 {
     uint64_t rejected;
-    uint64_t low;
+    uint64_t low = 0;
     bus_err_t err = store_count(self->txn, KERNEL_LIBRARIAN_REJECTED, &rejected);
     if (err == BUS_OK && rejected > KERNEL_LIBRARIAN_REJECTED_MAX) {
         err = forget_oldest_rejected(self);

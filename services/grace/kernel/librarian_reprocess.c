@@ -13,8 +13,9 @@
 enum {
     ID_MAX = 128,
     TRACE_SIZE = 129,
-    SHOWN_MAX = 50,  // documents that the result names
-    GOOD_TENTHS = 7, // of the average: the brain's threshold
+    SHOWN_MAX = 50,                           // documents that the result names
+    GOOD_TENTHS = 7,                          // of the average: the brain's threshold
+    ITEMS_MAX = 2 * KERNEL_LIBRARIAN_LOW_MAX, // each document alone, and once in a join
 };
 
 // A document that may be mended, as the plan is made.
@@ -33,7 +34,7 @@ typedef struct {
 
 typedef struct {
     kernel_librarian_t *librarian;
-    item_t items[2 * KERNEL_LIBRARIAN_LOW_MAX]; // each document alone, and once in a join
+    item_t items[ITEMS_MAX];
     size_t item_count;
     size_t at; // the next
 
@@ -47,7 +48,7 @@ typedef struct {
 
     char trace_id[TRACE_SIZE];
     uint64_t began_us;
-    uint64_t examined, improved, joined, unchanged, failed;
+    uint64_t tried, mended, joined, unchanged, failed;
     double sum_before, sum_after; // by document
     pack_t *shown;                // an array, open
     size_t shown_place;
@@ -136,7 +137,7 @@ find_candidates(store_txn_t *txn,
 static void
 add_item(work_t *self, const uint64_t *places, size_t count)
 {
-    assert(self->item_count < 2 * KERNEL_LIBRARIAN_LOW_MAX);
+    assert(self->item_count < ITEMS_MAX);
     item_t *item = &self->items[self->item_count++];
     item->places = calloc(count, sizeof item->places[0]);
     assert(item->places);
@@ -370,8 +371,8 @@ take(void *own, const kernel_librarian_outcome_t *outcome)
     const char *status = outcome->err != BUS_OK   ? "failed"
                          : !is_better             ? "unchanged"
                          : self->member_count > 1 ? "joined"
-                                                  : "improved";
-    self->examined += self->member_count;
+                                                  : "mended";
+    self->tried += self->member_count;
     self->sum_before += self->before * (double) self->member_count;
     self->sum_after += after * (double) self->member_count;
     if (outcome->err != BUS_OK) {
@@ -379,7 +380,7 @@ take(void *own, const kernel_librarian_outcome_t *outcome)
     } else if (!is_better) {
         self->unchanged += self->member_count;
     } else {
-        self->improved += self->member_count;
+        self->mended += self->member_count;
         self->joined += self->member_count > 1 ? self->member_count : 0;
     }
     show(self, outcome, status, after);
@@ -389,16 +390,16 @@ static void
 pack(void *own, pack_t *out)
 {
     work_t *self = own;
-    bool is_some = self->examined > 0;
-    double count = (double) self->examined;
+    bool is_some = self->tried > 0;
+    double count = (double) self->tried;
     double after = is_some ? self->sum_after / count : 0;
     pack_count(self->shown, self->shown_place, self->shown_count);
     pack_map(out, is_some ? 11 : 10);
     pack_pair_text(out, "status", "completed");
     pack_pair_bool(
         out, "issue_resolved", is_some && self->failed == 0 && after * 10 > GOOD_TENTHS - 1e-9);
-    pack_pair_uint(out, "examined", self->examined);
-    pack_pair_uint(out, "improved", self->improved);
+    pack_pair_uint(out, "tried", self->tried);
+    pack_pair_uint(out, "mended", self->mended);
     pack_pair_uint(out, "joined", self->joined);
     pack_pair_uint(out, "unchanged", self->unchanged);
     pack_pair_uint(out, "failed", self->failed);

@@ -11,9 +11,9 @@ typedef struct {
 // Short documents of one title and source are joined, in the order in which they came; the others
 // are mended each for itself, and long ones split into sections. What is better for it takes the
 // place of what Core has; what is not stays as it is, and is not tried again. The result: {status,
-// issue_resolved, examined, improved, joined, unchanged, failed, quality_before?, quality_score?,
+// issue_resolved, tried, mended, joined, unchanged, failed, quality_before?, quality_score?,
 // duration_seconds, reason?, documents: the first 50}. The issue is resolved where something was
-// examined, nothing failed, and its average quality is 0.7 at least. BUS_BUSY, BUS_IO.
+// tried, nothing failed, and its average quality is 0.7 at least. BUS_BUSY, BUS_IO.
 BUS_CHECK bus_err_t kernel_librarian_reprocess_start(kernel_librarian_t *self,
                                                      const kernel_librarian_reprocess_t *asked,
                                                      kernel_librarian_done_fn *fn,

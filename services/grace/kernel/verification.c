@@ -13,8 +13,8 @@
 #include "runtime/log.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +23,6 @@
 #define NAME "kernel-verification"
 
 enum {
-    VERIFY_S = 60,
-    SAMPLES = 8,
     FIRST_MS = 1000,      // after the start, when nobody waits for us any more
     UNVERIFIED_TIMES = 10 // rounds without a verdict, and at least:
 };
@@ -38,6 +36,20 @@ static const store_table_t tables[TABLE_COUNT] = {
     [TABLE_HEADS] = {"heads", STORE_KEYS_UINT64, false, "entries -> root, and when it was seen"},
 };
 static const kernel_verification_tables_t places = {TABLE_WITNESS, TABLE_HEADS};
+
+static const kernel_watch_setting_t settings[] = {
+    {"BHIV_VERIFY_SECONDS",
+     offsetof(kernel_verification_t, settings.verify_s),
+     60,
+     KERNEL_WATCH_SECONDS_MIN,
+     KERNEL_WATCH_SECONDS_MAX},
+    {"BHIV_VERIFY_SAMPLES",
+     offsetof(kernel_verification_t, settings.samples),
+     8,
+     0,
+     KERNEL_VERIFICATION_SAMPLES_MAX},
+    KERNEL_WATCH_ANOMALY_ROW(kernel_verification_t, settings.anomaly_s),
+};
 
 // --- Rounds --------------------------------------------------------------------------------------
 
@@ -116,7 +128,7 @@ add_damage(kernel_verification_t *self)
 static void
 add_silence(kernel_verification_t *self, uint64_t now_ms)
 {
-    uint64_t patience_ms = (uint64_t) self->verify_ms * UNVERIFIED_TIMES;
+    uint64_t patience_ms = (uint64_t) kernel_watch_ms(self->settings.verify_s) * UNVERIFIED_TIMES;
     patience_ms = patience_ms > unverified_ms_min ? patience_ms : unverified_ms_min;
     uint64_t silent_ms = now_ms - self->verified_ms;
     if (silent_ms > patience_ms && self->findings.count == 0) {
@@ -137,7 +149,8 @@ say(kernel_verification_t *self)
 {
     uint64_t now_ms = clock_boot_ms();
     bool is_news = self->findings.changes != self->changes_said;
-    if (!is_news && self->said_ms != 0 && now_ms - self->said_ms < self->anomaly_ms) {
+    if (!is_news && self->said_ms != 0 &&
+        now_ms - self->said_ms < kernel_watch_ms(self->settings.anomaly_s)) {
         return;
     }
     kernel_watch_news_clear(&self->news);
@@ -148,7 +161,16 @@ say(kernel_verification_t *self)
         self->said_ms = now_ms;
         service_tick_soon(self->service);
     } else if (is_news) {
-        log_info("audit_log_good_again", "head=%llu", (unsigned long long) self->tree.size);
+        log_info("audit_log_good_again", "rounds=%llu", (unsigned long long) self->rounds);
+    }
+}
+
+void
+kernel_verification_keep(kernel_verification_t *self)
+{
+    bus_err_t err = self->witness.is_dirty ? service_keep(self->service) : BUS_OK;
+    if (err != BUS_OK) {
+        log_error("witness_not_kept", "error=%s", error_text(err));
     }
 }
 
@@ -158,12 +180,7 @@ kernel_verification_end(kernel_verification_t *self)
     self->is_open = false;
     self->rounds += self->is_judged;
     self->witness.is_dirty = self->witness.is_dirty || self->findings.changes != self->changes_said;
-    if (self->witness.is_dirty) {
-        bus_err_t err = service_keep(self->service);
-        if (err != BUS_OK) {
-            log_error("witness_not_kept", "error=%s", error_text(err));
-        }
-    }
+    kernel_verification_keep(self);
     say(self);
 }
 
@@ -191,7 +208,8 @@ on_first(void *arg)
 {
     kernel_verification_t *self = arg;
     on_timer(self);
-    (void) loop_add_timer(service_loop(self->service), self->verify_ms, 0, on_timer, self);
+    (void) loop_add_timer(
+        service_loop(self->service), kernel_watch_ms(self->settings.verify_s), 0, on_timer, self);
 }
 
 // --- What is asked -------------------------------------------------------------------------------
@@ -319,17 +337,16 @@ open_state(const service_options_t *options BUS_UNUSED, store_txn_t *txn, void *
 {
     kernel_verification_t *self = calloc(1, sizeof *self);
     assert(self);
-    self->verify_ms = kernel_watch_ms("BHIV_VERIFY_SECONDS", VERIFY_S);
-    self->anomaly_ms = kernel_watch_anomaly_ms();
-    self->samples = (unsigned) lround(
-        kernel_watch_number("BHIV_VERIFY_SAMPLES", SAMPLES, 0, KERNEL_VERIFICATION_SAMPLES_MAX));
     self->told_note = text_new();
     self->leaf = malloc(KERNEL_VERIFICATION_LEAF_MAX);
     assert(self->leaf);
     self->verified_ms = clock_boot_ms();
     kernel_verification_witness_init(&self->witness);
     *ret_state = self;
-    bus_err_t err = kernel_verification_witness_load(&self->witness, &self->findings, &places, txn);
+    bus_err_t err = kernel_watch_settings(settings, COUNT(settings), self);
+    if (err == BUS_OK) {
+        err = kernel_verification_witness_load(&self->witness, &self->findings, &places, txn);
+    }
     if (self->witness.forgotten > 0 && self->witness.is_dirty) {
         log_error("witness_damaged", "trust=begins_again");
     }
@@ -344,7 +361,8 @@ start(service_t *service, void *state)
 {
     kernel_verification_t *self = state;
     self->service = service;
-    unsigned first_ms = self->verify_ms < FIRST_MS ? self->verify_ms : FIRST_MS;
+    unsigned verify_ms = kernel_watch_ms(self->settings.verify_s);
+    unsigned first_ms = verify_ms < FIRST_MS ? verify_ms : FIRST_MS;
     (void) loop_add_timer(service_loop(service), first_ms, 1, on_first, self);
     return BUS_OK;
 }

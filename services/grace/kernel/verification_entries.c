@@ -346,7 +346,7 @@ sample(kernel_verification_t *self)
 void
 kernel_verification_entries_begin(kernel_verification_t *self)
 {
-    self->samples_left = self->samples;
+    self->samples_left = (unsigned) self->settings.samples;
     self->sampling_at = clock_wall_us();
     sample(self);
 }

@@ -41,6 +41,7 @@ accept(kernel_verification_t *self)
     kernel_verification_findings_clear(&self->findings, KERNEL_VERIFICATION_HEAD);
     kernel_verification_witness_accept(
         &self->witness, &self->told, text_view(self->told_note), now);
+    kernel_verification_keep(self); // before anybody hears that we trust it
     self->verified_at = now;
     self->verified_ms = clock_boot_ms();
     self->refusals = 0;

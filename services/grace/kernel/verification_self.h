@@ -21,8 +21,11 @@ typedef void(kernel_verification_take_fn)(kernel_verification_t *self,
 
 struct kernel_verification {
     service_t *service;
-    unsigned verify_ms, anomaly_ms;
-    unsigned samples; // entries sampled in a round
+    struct {
+        double verify_s;
+        double anomaly_s;
+        double samples; // entries sampled in a round
+    } settings;
     kernel_verification_witness_t witness;
     kernel_verification_findings_t findings;
 
@@ -68,7 +71,9 @@ void kernel_verification_ask(kernel_verification_t *self,
 // Whether an answer says that what is stored is damaged, which is a finding; other failures are
 // nobody's word on the log.
 bool kernel_verification_is_damage(const client_answer_t *answer);
-// Ends the round. What is kept is saved, what is wrong said.
+// Saves what the witness has to keep, where something changed.
+void kernel_verification_keep(kernel_verification_t *self);
+// Ends the round: keeps, and says what is wrong.
 void kernel_verification_end(kernel_verification_t *self);
 // Adds a finding with the head, and keeps its text as evidence.
 void kernel_verification_blame(kernel_verification_t *self, const char *format, ...)

@@ -10,10 +10,6 @@
 #define ANOMALY_TOPIC "hunter.anomaly.detected"
 
 enum {
-    MS_MIN = 50,                             // of a setting: anything faster is a busy loop
-    MS_MAX = 7 * 24 * 3600 * 1000,           // a week
-    S_MAX = MS_MAX / 1000,                   //
-    ANOMALY_S = 60,                          // docs/grace.md
     WHAT_SIZE_MAX = 512,                     // bytes of an anomaly's text that are said
     NEWS_BYTES_MAX = 60000,                  // of the message's 64 KiB
     SNAPSHOT_BYTES_MAX = NEWS_BYTES_MAX / 2, // what is larger is left out
@@ -21,33 +17,41 @@ enum {
 
 // --- Settings ------------------------------------------------------------------------------------
 
-double
-kernel_watch_number(const char *variable, double preset, double min, double max)
+static bool
+read_number(const kernel_watch_setting_t *row, double *ret_value)
 {
-    const char *text = getenv(variable);
+    const char *text = getenv(row->variable);
     char *end;
+    *ret_value = row->preset;
     if (text == NULL || text[0] == '\0') {
-        return preset;
+        return true;
     }
-    double value = strtod(text, &end);
-    if (*end != '\0' || !isfinite(value) || value < min || value > max) {
-        log_warning("setting_unreadable", "variable=%s taken=%g", variable, preset);
-        return preset;
+    *ret_value = strtod(text, &end);
+    return *end == '\0' && *ret_value >= row->min && *ret_value <= row->max; // NaN is neither
+}
+
+bus_err_t
+kernel_watch_settings(const kernel_watch_setting_t *rows, size_t count, void *ret_settings)
+{
+    for (size_t i = 0; i < count; i++) {
+        double value;
+        if (!read_number(&rows[i], &value)) {
+            log_error("config_refused",
+                      "variable=%s problem=want_a_number_from_%g_to_%g",
+                      rows[i].variable,
+                      rows[i].min,
+                      rows[i].max);
+            return BUS_VALIDATION_FAILED;
+        }
+        memcpy((char *) ret_settings + rows[i].offset, &value, sizeof value);
     }
-    return value;
+    return BUS_OK;
 }
 
 unsigned
-kernel_watch_ms(const char *variable, double preset_s)
+kernel_watch_ms(double seconds)
 {
-    double value_s = kernel_watch_number(variable, preset_s, MS_MIN / 1e3, S_MAX);
-    return (unsigned) lround(value_s * 1e3);
-}
-
-unsigned
-kernel_watch_anomaly_ms(void)
-{
-    return kernel_watch_ms("BHIV_ANOMALY_SECONDS", ANOMALY_S);
+    return (unsigned) lround(seconds * 1e3);
 }
 
 // --- Answers -------------------------------------------------------------------------------------

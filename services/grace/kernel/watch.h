@@ -10,13 +10,31 @@
 
 // --- Settings ------------------------------------------------------------------------------------
 
-// A number from the environment; `preset` where there is none, or, with a warning, where it is not
-// within [min, max].
-double kernel_watch_number(const char *variable, double preset, double min, double max);
-// Seconds from the environment as milliseconds, 50 ms to a week; fractions are allowed.
-unsigned kernel_watch_ms(const char *variable, double preset_s);
-// How often what is still so is said again: BHIV_ANOMALY_SECONDS, 60.
-unsigned kernel_watch_anomaly_ms(void);
+// A number from the environment: a row of a kernel's table of settings.
+typedef struct {
+    const char *variable;
+    size_t offset; // of the double in the kernel's settings
+    double preset;
+    double min, max;
+} kernel_watch_setting_t;
+
+// Most seconds of a setting; the fewest are KERNEL_WATCH_SECONDS_MIN: anything faster is a busy
+// loop.
+#define KERNEL_WATCH_SECONDS_MIN 0.05
+#define KERNEL_WATCH_SECONDS_MAX (7.0 * 24 * 3600)
+
+// clang-format off
+// How often what is still wrong is said again.
+#define KERNEL_WATCH_ANOMALY_ROW(type, field) \
+    {"BHIV_ANOMALY_SECONDS", offsetof(type, field), 60, \
+     KERNEL_WATCH_SECONDS_MIN, KERNEL_WATCH_SECONDS_MAX}
+// clang-format on
+
+// Reads them all. BUS_VALIDATION_FAILED, having said which one does not fit.
+BUS_CHECK bus_err_t kernel_watch_settings(const kernel_watch_setting_t *rows,
+                                          size_t count,
+                                          void *ret_settings);
+unsigned kernel_watch_ms(double seconds);
 
 // --- Answers -------------------------------------------------------------------------------------
 

@@ -62,7 +62,9 @@ Test(route, operations_are_unique_and_rows_are_whole)
         cr_assert(row->ports != 0 && row->handler != NULL && row->summary[0] != '\0');
         cr_assert(row->path[0] == '/' &&
                   (row->path[1] == '\0' || row->path[strlen(row->path) - 1] != '/'));
-        cr_assert(row->method != BRIDGE_POST || row->body != NULL);
+        // What is posted without a body acts on what its path names.
+        bool names_it = strchr(row->path, '{') != NULL;
+        cr_assert(row->method != BRIDGE_POST || row->body != NULL || names_it);
         cr_assert(strchr(row->path, '{') == NULL || row->query != NULL);
         for (size_t other = 0; other < i; other++) {
             cr_assert_str_neq(bridge_routes[other].operation, row->operation);

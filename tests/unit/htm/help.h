@@ -19,10 +19,10 @@ typedef struct {
     const char *source;
     const char *trace; // of the next record; NULL: none
     text_t *answer;
-    text_t *refusal; // the message of a refusal
-    text_t *said;    // one line a message: topic, trace, JSON
-    text_t *told;    // the same for live ones
-    text_t *brief;   // one line a message: what it says, in a few words
+    text_t *refusal;   // the message of a refusal
+    text_t *said;      // one line a message: topic, trace, JSON
+    text_t *told;      // the same for live ones
+    text_t *brief;     // one line a message: what it says, in a few words
     bus_view_t spoken; // the trace in force
     text_t *scratch;
     service_t *service;

@@ -302,6 +302,11 @@ Test(infrastructure_sample, sums_up_as_least_mean_and_most)
     cr_expect_eq(sum.min, -1);
     cr_expect_eq(sum.max, 8);
     cr_expect_eq(kernel_infrastructure_sample_mean(&sum), 4);
+    sum = (kernel_infrastructure_sample_sum_t){.count = 0};
+    for (size_t i = 0; i < 6; i++) {
+        kernel_infrastructure_sample_sum_add(&sum, 28.64); // whose sum is not six times as much
+    }
+    cr_expect_eq(kernel_infrastructure_sample_mean(&sum), 28.64);
 }
 
 // --- Who comes and goes --------------------------------------------------------------------------
@@ -345,6 +350,8 @@ Test(infrastructure_events, misses_a_service_that_fell_silent_until_it_is_back)
     falls("karma", 1000);
     cr_expect_eq(judged(11000), 0, "not yet");
     cr_expect_eq(judged(11001), 1);
+    cr_expect_eq(judged(1000 + 3600000), 1);
+    cr_expect_eq(judged(1001 + 3600000), 0, "after an hour nobody expects it");
     kernel_infrastructure_events_up(&events, VIEW_LITERAL("karma"));
     cr_expect_eq(judged(12000), 0);
     falls("karma", 20000);

@@ -247,7 +247,7 @@ Test(topic, families_are_the_first_tokens_of_the_journaled_rows_in_their_order)
         cr_assert_eq(topic_family(view_from_text(topic)), family, "%s", topic);
     }
     cr_assert_eq(count, topic_family_count());
-    cr_assert_eq(count, 14);
+    cr_assert_eq(count, 15);
 }
 
 Test(topic, what_is_not_journaled_has_no_family)

@@ -1,0 +1,71 @@
+// watch_test.c - settings from the environment, and anomalies on their way to the journal.
+#include "help.h"
+#include "kernel/watch.h"
+#include <criterion/criterion.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct {
+    double seconds;
+    double percent;
+} settings_t;
+
+static const kernel_watch_setting_t rows[] = {
+    {"BHIV_TEST_SECONDS", offsetof(settings_t, seconds), 5, KERNEL_WATCH_SECONDS_MIN, 100},
+    {"BHIV_TEST_PERCENT", offsetof(settings_t, percent), 90, 0, 100},
+};
+
+static bus_err_t
+read_with(const char *seconds, settings_t *settings)
+{
+    cr_assert_eq(setenv("BHIV_TEST_SECONDS", seconds, 1), 0);
+    return kernel_watch_settings(rows, 2, settings);
+}
+
+Test(watch, takes_presets_and_fractions_and_refuses_what_is_no_number)
+{
+    static const char *const wrong[] = {"soon", "5s", "-1", "0", "101", "nan", "inf", "1e9"};
+    settings_t settings;
+    cr_assert_eq(kernel_watch_settings(rows, 2, &settings), BUS_OK);
+    cr_expect_eq(settings.seconds, 5);
+    cr_expect_eq(settings.percent, 90);
+    cr_assert_eq(read_with("0.25", &settings), BUS_OK);
+    cr_expect_eq(kernel_watch_ms(settings.seconds), 250);
+    cr_assert_eq(read_with("", &settings), BUS_OK);
+    cr_expect_eq(settings.seconds, 5, "empty counts as unset");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cr_expect_eq(read_with(wrong[i], &settings), BUS_VALIDATION_FAILED, "%s", wrong[i]);
+    }
+}
+
+Test(watch, says_as_many_anomalies_as_one_message_holds)
+{
+    char what[2000];
+    kernel_watch_news_t news = {.count = 0};
+    const kernel_watch_anomaly_t anomaly = {.type = "t", .severity = "high", .what = what};
+    memset(what, 0, sizeof what);
+    for (size_t i = 0; i + 2 < sizeof what; i += 2) {
+        memcpy(what + i, "\xc3\xbc", 2);
+    }
+    what[0] = 'x'; // so that the cut falls within a character
+    memmove(what + 1, what + 2, sizeof what - 2);
+    for (unsigned i = 0; i < 1000; i++) {
+        kernel_watch_news_add(&news, &anomaly);
+    }
+    cr_expect_gt(news.count, 10);
+    cr_expect_leq(news.count, KERNEL_WATCH_NEWS_MAX);
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 2);
+    pack_text(body, "anomalies");
+    pack_array(body, news.count);
+    pack_raw(body, pack_view(news.list));
+    pack_pair_text(body, "timestamp", "2026-01-01T00:00:00Z");
+    const char *why = NULL;
+    schema_hunter_anomaly_t said;
+    schema_problems_t problems;
+    cr_expect_eq(walk_check(pack_view(body), WALK_JSON, 8, &why), BUS_OK, "%s", why);
+    cr_expect_eq(schema_decode(&SCHEMA_hunter_anomaly, pack_view(body), &said, &problems), BUS_OK);
+    kernel_watch_news_clear(&news);
+    cr_expect_eq(news.count, 0);
+}
