@@ -60,6 +60,7 @@ class Worker:
         self.open = {}  # task_id -> (its attempt, when to renew, how often)
         self.told = collections.OrderedDict()  # task_id -> (its attempt, and what was said of it)
         self.is_welcome = self.hears = self.is_ready = False
+        self.stopping = threading.Event()  # set: it says goodbye, and `run` returns
         # Tasks are worked on by threads, and this one alone speaks with the bus: beats and renewals must go on.
         self.todo = queue.SimpleQueue()
         self.done = self.context.socket(zmq.PULL)
@@ -181,23 +182,21 @@ class Worker:
         poller = zmq.Poller()
         for socket in (self.answers, self.topics, self.done):
             poller.register(socket, zmq.POLLIN)
-        try:
-            while True:
-                woken = dict(poller.poll(50))
-                while self.done in woken and self.done.poll(0):
-                    self.finish(*msgpack.unpackb(self.done.recv()))
-                while self.answers in woken and self.answers.poll(0):
-                    _, header, body = self.answers.recv_multipart()
-                    self.hear_answer(msgpack.unpackb(header), msgpack.unpackb(body))
-                while self.topics in woken and self.topics.poll(0):
-                    topic, header, body = self.topics.recv_multipart()
-                    self.hear_topic(topic.decode(), msgpack.unpackb(header), msgpack.unpackb(body))
-                self.tick(time.monotonic())
-        except KeyboardInterrupt:
-            for _ in range(self.slots):
-                self.todo.put(None)
-            self.send("task.worker.gone", {"worker": self.name, "instance": self.instance, "reason": "it was stopped"})
-            self.send("$bus.bye", {"instance": self.instance})
+        while not self.stopping.is_set():
+            woken = dict(poller.poll(50))
+            while self.done in woken and self.done.poll(0):
+                self.finish(*msgpack.unpackb(self.done.recv()))
+            while self.answers in woken and self.answers.poll(0):
+                _, header, body = self.answers.recv_multipart()
+                self.hear_answer(msgpack.unpackb(header), msgpack.unpackb(body))
+            while self.topics in woken and self.topics.poll(0):
+                topic, header, body = self.topics.recv_multipart()
+                self.hear_topic(topic.decode(), msgpack.unpackb(header), msgpack.unpackb(body))
+            self.tick(time.monotonic())
+        for _ in range(self.slots):
+            self.todo.put(None)
+        self.send("task.worker.gone", {"worker": self.name, "instance": self.instance, "reason": "it was stopped"})
+        self.send("$bus.bye", {"instance": self.instance})
         self.context.destroy(linger=500)
 
 
@@ -210,6 +209,9 @@ def count_words(task):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     words = sys.argv[1:] or ["counter"]
-    Worker(words[0], {handler: count_words for handler in words[1:] or ["words"]}).run()
+    worker = Worker(words[0], {handler: count_words for handler in words[1:] or ["words"]})
+    # A flag, because an exception that a signal raises can be lost, in a finalizer say.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stopping.set())
+    worker.run()

@@ -1,8 +1,10 @@
 """The self_healing kernel: its playbooks do what they say, once, and say honestly what came of it."""
 
+import json
 import os
 import select
 import signal
+import subprocess
 
 import pytest
 from support.healing import QUICK, SlowFile, boot_drill, children_of, done, good_drill, hand_in, heal
@@ -303,3 +305,21 @@ def test_without_a_good_drill_there_is_nothing_to_go_back_to(system, peer, tmp_p
         result = heal(peer, "t1", "run_diagnostics", {"issue_type": "boot_performance_degradation"})
     assert result["issue_resolved"] is False and conf.read_text() == text
     assert any("nothing to go back to" in finding for finding in result["findings"]), result
+
+
+# --- The journal --------------------------------------------------------------------------------
+
+
+def test_a_rebuild_comes_to_the_live_state_and_heals_nothing(system, peer):
+    heal(peer, "t1", "restart_peer", {"part": "karma"})
+    (system.folder / "drill.conf").write_text(QUICK)
+    boot_drill(system, "--cycles", "1")
+    eventually(lambda: peer.ask("req.kernel-self_healing.report", {})[1]["drills"], what="the drill taken")
+    before = system.log_path.read_text().count("part_restart_asked")
+    ran = subprocess.run([system.bhiv, "kernel", "self_healing", "--rebuild", "--dir", str(system.folder)],
+                         capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    live = peer.ask("req.kernel-self_healing.state_hash", {})[1]
+    assert json.loads(ran.stdout)["state_hash"] == live["state_hash"]
+    assert json.loads(ran.stdout)["applied"] >= 2
+    assert system.log_path.read_text().count("part_restart_asked") == before

@@ -10,13 +10,23 @@
 #include "runtime/log.h"
 #include "say.h"
 
-enum { PERCENT = 100 };
+enum {
+    PERCENT = 100,
+    // Of a handler's slots, kept from normal and low tasks on a strained machine. Not all: a
+    // machine that is busy with nothing but them would never get done.
+    STRAINED_RESERVE = 75
+};
 
-// Whether the reserve leaves a slot of this handler to a task of lower priority.
+// Whether the reserve leaves a slot of this handler to a task of lower priority. There is always
+// one.
 static bool
 is_within_reserve(const htm_handler_t *handler, const htm_settings_t *settings)
 {
-    if (settings->reserve == 0) {
+    uint64_t reserve = settings->reserve;
+    if (settings->is_strained && reserve < STRAINED_RESERVE) {
+        reserve = STRAINED_RESERVE;
+    }
+    if (reserve == 0) {
         return true;
     }
     uint64_t slots = 0;
@@ -24,15 +34,14 @@ is_within_reserve(const htm_handler_t *handler, const htm_settings_t *settings)
         slots += handler->workers[i].by->slots;
     }
     uint64_t used = (uint64_t) handler->running[HTM_NORMAL] + handler->running[HTM_LOW];
-    return used < slots - slots * settings->reserve / PERCENT;
+    return used < slots - slots * reserve / PERCENT;
 }
 
 static bool
 may_start(const htm_state_t *state, const htm_handler_t *handler, const htm_place_t *place)
 {
     const htm_settings_t *settings = &state->totals.settings;
-    return place->rank <= HTM_HIGH ||
-           (!settings->is_strained && is_within_reserve(handler, settings));
+    return place->rank <= HTM_HIGH || is_within_reserve(handler, settings);
 }
 
 // The first of a handler's tasks that can start, and with whom.

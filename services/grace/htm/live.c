@@ -154,9 +154,9 @@ htm_live_act(htm_live_t *self, service_query_t *query)
     if (self->is_resuming && self->state->resumes > self->resumes) {
         self->is_resuming = false;
         self->has_resumed = true;
-        htm_resend_begin(self->resend, !self->has_new_broker);
+        htm_resend_begin(self->resend, self->has_new_broker ? HTM_RESEND_ALL : HTM_RESEND_UNTOLD);
     } else if (self->has_resumed && self->state->recalls > self->recalls) {
-        htm_resend_begin(self->resend, !self->has_new_broker);
+        htm_resend_begin(self->resend, HTM_RESEND_RECALLED);
     }
     self->recalls = self->state->recalls;
     plan(self, query->txn);

@@ -11,7 +11,6 @@ enum {
     SLICE_TASKS = 200,
     SLICE_BYTES = 2 * 1024 * 1024, // well below what a socket's queue holds
     SLICE_MS = 5,
-    AGAIN_MS = 3000,   // peers connect again within two seconds
     TOLD_US = 2000000, // what is younger was told as it was applied
 };
 
@@ -19,8 +18,7 @@ struct htm_resend {
     service_t *service;
     const htm_state_t *state;
     htm_lease_t lease; // the last that was handed out
-    bool but_told;
-    bool is_again; // the second time
+    htm_resend_which_t which;
     pack_t *body;
     int timer; // 0: nothing to do
 };
@@ -53,14 +51,25 @@ htm_resend_destroy(htm_resend_t **self_p)
     *self_p = NULL;
 }
 
-// Whether this process handed it out itself, as it applied what started it, and nothing was lost.
 static bool
-was_told(const htm_resend_t *self, const htm_task_t *task)
+is_wanted(const htm_resend_t *self, const htm_task_t *task)
 {
+    const htm_state_t *state = self->state;
+    const htm_worker_t *worker = htm_worker_find(state->workers, task->texts[HTM_TASK_WORKER]);
+    if (worker != NULL && worker->is_recalled) {
+        return true;
+    }
     uint64_t started_us = task->row.started_us;
-    return started_us > self->state->resumed_us ||
-           (self->but_told && started_us > self->state->first_us &&
-            started_us + TOLD_US > self->state->resumed_us);
+    bool was_told = started_us > state->first_us && started_us + TOLD_US > state->resumed_us;
+    switch (self->which) {
+    case HTM_RESEND_RECALLED:
+        return false;
+    case HTM_RESEND_UNTOLD:
+        return !was_told;
+    case HTM_RESEND_ALL:
+        return started_us <= state->resumed_us;
+    }
+    return false;
 }
 
 // BUS_BUSY where the socket takes no more.
@@ -73,13 +82,8 @@ send_one(htm_resend_t *self, store_txn_t *txn, uint64_t seq, size_t *reterr_byte
     if (err == BUS_OK) {
         err = htm_task_context(txn, seq, &context);
     }
-    if (err != BUS_OK || task.row.status != HTM_IS_RUNNING) {
+    if (err != BUS_OK || task.row.status != HTM_IS_RUNNING || !is_wanted(self, &task)) {
         return BUS_OK; // one that is damaged lapses
-    }
-    const htm_worker_t *worker = htm_worker_find(self->state->workers, task.texts[HTM_TASK_WORKER]);
-    bool is_recalled = worker != NULL && worker->is_recalled;
-    if (!is_recalled && was_told(self, &task)) {
-        return BUS_OK;
     }
     char topic[HTM_SAY_TOPIC_SIZE];
     htm_say_execute_topic(&task, topic);
@@ -122,34 +126,25 @@ forget_recalls(htm_resend_t *self)
 }
 
 static void
-go_on_in(htm_resend_t *self, unsigned delay_ms)
-{
-    self->timer = loop_add_timer(service_loop(self->service), delay_ms, 1, on_timer, self);
-}
-
-static void
 on_timer(void *arg)
 {
     htm_resend_t *self = arg;
     BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
     self->timer = 0;
     if (service_begin_read(self->service, &txn) != BUS_OK || send_slice(self, txn)) {
-        go_on_in(self, SLICE_MS);
-    } else if (!self->but_told && !self->is_again) {
-        self->is_again = true;
-        self->lease = (htm_lease_t){.worker_size = 0};
-        go_on_in(self, AGAIN_MS);
+        self->timer = loop_add_timer(service_loop(self->service), SLICE_MS, 1, on_timer, self);
+    } else {
+        forget_recalls(self);
     }
 }
 
 void
-htm_resend_begin(htm_resend_t *self, bool but_told)
+htm_resend_begin(htm_resend_t *self, htm_resend_which_t which)
 {
+    bool is_under_way = self->timer != 0;
     self->lease = (htm_lease_t){.worker_size = 0};
-    self->but_told = but_told;
-    self->is_again = false;
-    if (self->timer != 0) {
-        loop_cancel_timer(service_loop(self->service), self->timer);
+    self->which = is_under_way && self->which > which ? self->which : which;
+    if (!is_under_way) {
+        self->timer = loop_add_timer(service_loop(self->service), SLICE_MS, 1, on_timer, self);
     }
-    go_on_in(self, SLICE_MS);
 }

@@ -61,7 +61,7 @@ typedef struct {
     uint32_t losses_max;      // attempts lost before a task is dead
     uint32_t reserve;         // percent of a handler's slots for critical and high tasks
     uint32_t escalate;        // percent of the SLA left below which a waiting task becomes high
-    uint32_t is_strained : 1; // only critical and high tasks start
+    uint32_t is_strained : 1; // normal and low tasks get a quarter of the slots
     uint32_t is_gated : 1;    // intents wait for governance
     uint32_t : 30;
 } htm_settings_t;

@@ -33,21 +33,23 @@ make_room(store_txn_t *txn)
         return err;
     }
     BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key, value;
+    bus_view_t key;
+    bus_view_t value = VIEW_NONE;
     err = store_cursor_open(txn, HEAL_ORDER, &cursor);
     err = err == BUS_OK ? store_first(cursor, &key, &value) : err;
-    if (err != BUS_OK) {
+    if (err != BUS_OK && err != BUS_CORRUPT) { // a damaged one goes too; its task's row stays
         return err == BUS_NOT_FOUND ? BUS_OK : err;
     }
     uint64_t seq = 0;
     char task_id[STORE_KEY_SIZE_MAX];
-    assert(key.size == sizeof seq && value.size <= sizeof task_id);
+    size_t size = err == BUS_OK && value.size <= sizeof task_id ? value.size : 0;
     memcpy(&seq, key.data, sizeof seq);
-    memcpy(task_id, value.data, value.size);
-    size_t size = value.size;
+    if (size > 0) {
+        memcpy(task_id, value.data, size);
+    }
     store_cursor_destroy(&cursor);
     err = store_del(txn, HEAL_ORDER, STORE_U64(seq));
-    if (err == BUS_OK) {
+    if (err == BUS_OK && size > 0) {
         err = store_del(txn, HEAL_STARTED, view_from(task_id, size));
     }
     return err == BUS_NOT_FOUND ? BUS_OK : err;
@@ -262,10 +264,15 @@ pack_drills(store_txn_t *txn, pack_t *out)
     uint32_t count = 0;
     bus_err_t err = store_cursor_open(txn, HEAL_KEPT, &cursor);
     err = err == BUS_OK ? store_first(cursor, &key, &value) : err;
-    for (; err == BUS_OK; err = store_next(cursor, &key, &value)) {
-        pack_str(out, key);
-        pack_raw(out, value);
-        ++count;
+    for (; err == BUS_OK || err == BUS_CORRUPT; err = store_next(cursor, &key, &value)) {
+        schema_healing_drill_t drill;
+        schema_problems_t problems;
+        if (err == BUS_OK &&
+            schema_decode(&SCHEMA_healing_drill, value, &drill, &problems) == BUS_OK) {
+            pack_str(out, key);
+            pack_raw(out, value);
+            ++count;
+        }
     }
     pack_count(out, place, count);
 }

@@ -84,7 +84,8 @@ is_allowed(const model_t *self, const model_task_t *task)
         const model_task_t *other = &self->tasks[i];
         used += other->status == RUNNING && other->handler == task->handler && other->rank > 1;
     }
-    return !self->is_strained && (self->reserve == 0 || used < slots - slots * self->reserve / 100);
+    unsigned reserve = self->is_strained && self->reserve < 75 ? 75 : self->reserve;
+    return reserve == 0 || used < slots - slots * reserve / 100;
 }
 
 static bool
