@@ -1,5 +1,6 @@
 // ask.c - asking the bus on behalf of a request.
 #include "ask.h"
+#include "admit.h"
 #include "health.h"
 #include "link.h"
 #include "proto/limits.h"
@@ -241,12 +242,16 @@ bridge_ask(bridge_request_t *self, const bridge_ask_t *ask)
     id_make(self->message_id);
     unsigned wait_ms = ask->wait_ms == 0 ? BRIDGE_WAIT_MS : ask->wait_ms;
     self->deadline_us = clock_boot_us() + wait_ms * 1000ULL;
+    // Whose a record is stands in it, so that its own requester is shown it later.
+    BUS_AUTO(pack_destroy) pack_t *named = pack_new();
+    bool is_named = ask->kind != BRIDGE_ASK_QUESTION && bridge_admit_sign(self, ask->body, named);
+    bus_view_t body = is_named ? pack_view(named) : ask->body;
     if (connected) {
-        send_now(self, ask->body, ask->idem);
+        send_now(self, body, ask->idem);
         return;
     }
     self->message = pack_new();
-    pack_raw(self->message, ask->body);
+    pack_raw(self->message, body);
     self->waits_with_idem = ask->idem;
     start_waiting(self);
 }
@@ -339,7 +344,12 @@ cut(bus_view_t text, size_t size_max)
 static void
 pack_attempt(const bridge_request_t *self, pack_t *out)
 {
-    pack_map(out, 3);
+    const bridge_identity_t *identity = &self->identity;
+    pack_map(out, identity->is_set ? 5 : 3);
+    if (identity->is_set) {
+        pack_pair_text(out, "identity", identity->role);
+        pack_pair_text(out, "token", identity->token_id);
+    }
     pack_pair_text(out, "method", self->method);
     pack_pair_text(out, "route", self->route == NULL ? "" : self->route->path);
     pack_pair_text(out, "address", self->link->address);

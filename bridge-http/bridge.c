@@ -5,6 +5,7 @@
 // gets.
 #include "bridge.h"
 #include "ask.h"
+#include "denials.h"
 #include "handler.h"
 #include "health.h"
 #include "hub.h"
@@ -17,6 +18,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "server.h"
+#include "tokens.h"
 #include "trace_recent.h"
 #include <sodium.h>
 #include <stdio.h>
@@ -28,7 +30,8 @@ enum {
     SWEEP_MS = 250, // how late a deadline may be noticed
     SWEEP_MS_MIN = 20,
     HEALTH_MS = 1000,
-    READY_MS = 1000,   // a bridge without a broker is ready too: it says so to everybody
+    READY_MS = 1000, // a bridge without a broker is ready too: it says so to everybody
+    PATH_SIZE = 4096,
     FILES_MAX = 16384, // descriptors: 5 ports of 1,000 connections, and room
 };
 
@@ -56,7 +59,8 @@ say_ready(void *arg)
     }
     self->said_ready = true;
     bool is_v6 = strchr(self->options->http_bind, ':') != NULL;
-    printf("ready http://%s%s%s:%lu\n",
+    printf("ready %s://%s%s%s:%lu\n",
+           self->tls.cert != NULL ? "https" : "http",
            is_v6 ? "[" : "",
            self->options->http_bind,
            is_v6 ? "]" : "",
@@ -98,6 +102,7 @@ on_sweep_due(void *arg)
     bridge_core_sweep(self, now_us);
     bridge_journal_sweep(self->journal, now_us);
     bridge_hub_sweep(self->hub, now_us);
+    bridge_denials_sweep(self->denials, now_us);
     for (unsigned i = 0; i < BRIDGE_PORT_COUNT; i++) {
         if (self->ports[i].daemon != NULL) {
             bridge_link_sweep(&self->ports[i], now_us);
@@ -189,6 +194,9 @@ clear(bridge_t *self)
     bridge_health_destroy(&self->health);
     bridge_metrics_destroy(&self->metrics);
     bridge_limit_destroy(&self->limit);
+    bridge_denials_destroy(&self->denials);
+    bridge_tokens_destroy(&self->tokens);
+    bridge_tls_clear(&self->tls);
     loop_destroy(&self->loop);
 }
 
@@ -214,22 +222,45 @@ run(bridge_t *self)
     return 0;
 }
 
+// Who may be let in at all: reads tokens, certificate and key. Returns 0, or the exit status after
+// having said why.
+static int
+prepare_access(bridge_t *self)
+{
+    const bridge_options_t *options = self->options;
+    bool asks_for_tokens = options->secure || options->tokens != NULL;
+    if (!address_is_loopback(options->http_bind) && !options->allow_anonymous && !asks_for_tokens) {
+        fprintf(stderr,
+                "bhiv bridge: there are no credentials, and %s is not loopback: anybody could "
+                "write. Ask for tokens with --secure, or set BHIV_ALLOW_ANONYMOUS=1 to allow it.\n",
+                options->http_bind);
+        return EX_CONFIG;
+    }
+    int status = bridge_tls_load(options->tls_cert, options->tls_key, &self->tls);
+    if (status != 0 || !asks_for_tokens) {
+        return status;
+    }
+    char path[PATH_SIZE];
+    (void) snprintf(path, sizeof(path), "%s/tokens", options->dir);
+    self->tokens =
+        bridge_tokens_new(options->tokens != NULL ? options->tokens : path, options->dir);
+    return self->tokens != NULL ? 0 : EX_CONFIG;
+}
+
 int
 bridge_run(const bridge_options_t *options)
 {
-    if (!address_is_loopback(options->http_bind) && !options->allow_anonymous) {
-        fprintf(stderr,
-                "bhiv bridge: there are no credentials, and %s is not loopback: anybody could "
-                "write. Set BHIV_ALLOW_ANONYMOUS=1 to allow it.\n",
-                options->http_bind);
-        return EX_CONFIG;
+    bridge_t self = {.options = options, .started_us = clock_boot_us()};
+    int status = prepare_access(&self);
+    if (status != 0) {
+        bridge_tls_clear(&self.tls);
+        return status;
     }
     if (sodium_init() < 0) {
         fprintf(stderr, "bhiv bridge: libsodium does not start\n");
         return EX_CONFIG;
     }
     raise_file_limit();
-    bridge_t self = {.options = options, .started_us = clock_boot_us()};
     uint64_t timeout_ms = options->request_timeout_ms;
     self.request_timeout_us = (timeout_ms == 0 ? BRIDGE_REQUEST_TIMEOUT_MS : timeout_ms) * 1000;
     self.loop = loop_new();
@@ -240,12 +271,13 @@ bridge_run(const bridge_options_t *options)
     self.client = client_new(self.loop, &client);
     self.metrics = bridge_metrics_new();
     self.limit = options->dev ? NULL : bridge_limit_new();
+    self.denials = bridge_denials_new(&self);
     self.health = bridge_health_new(&self);
     self.journal = bridge_journal_new(&self);
     self.hub = bridge_hub_new(&self);
     self.probe = bridge_probe_new(&self);
     self.recent = bridge_trace_recent_new();
-    int status = run(&self);
+    status = run(&self);
     give_up_all(&self);
     clear(&self);
     return status;

@@ -8,6 +8,7 @@
 #include "proto/rfc3339.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
+#include "scope.h"
 #include "shapes.h"
 
 void
@@ -22,7 +23,8 @@ bridge_common_question(bridge_request_t *self)
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
                                .topic = self->route->topic,
-                               .body = pack_view(body)});
+                               .body = pack_view(body),
+                               .then = bridge_scope_filter(self)});
 }
 
 // A service has no clock of its own: who asks it says when now is.
@@ -53,7 +55,8 @@ bridge_common_window(bridge_request_t *self)
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
                                .topic = self->route->topic,
-                               .body = pack_view(body)});
+                               .body = pack_view(body),
+                               .then = bridge_scope_filter(self)});
 }
 
 // Nothing was ever answered 202 with a seq above the journal's head.

@@ -132,6 +132,8 @@ take_records(page_t *self, const client_page_t *page, uint64_t *ret_next)
     client_heard_t record;
     *ret_next = page->next;
     while (client_next_record(&records, &record) == BUS_OK) {
+        bool is_seen = bridge_identity_sees_record(
+            &self->request->identity, record.topic, &record.header, record.body);
         bool full =
             self->count == self->limit ||
             (self->count > 0 && pack_view(self->records).size + record.body.size > PAGE_BYTES_MAX);
@@ -139,7 +141,7 @@ take_records(page_t *self, const client_page_t *page, uint64_t *ret_next)
             *ret_next = record.header.seq;
             return true;
         }
-        if (topic_pattern_matches(view_from_text(self->pattern), record.topic)) {
+        if (is_seen && topic_pattern_matches(view_from_text(self->pattern), record.topic)) {
             pack_record(&record, self->records);
             self->count++;
         }

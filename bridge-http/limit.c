@@ -7,7 +7,7 @@ enum {
     NAME_MAX_SIZE = 112,                  // an address and a requester
     SLOTS = BRIDGE_LIMIT_CALLERS_MAX * 2, // half empty at most: short probes
     NONE = 0x7fffffff,
-    KINDS = 2,
+    KINDS = 3,
 };
 
 typedef struct {
@@ -27,8 +27,9 @@ struct bridge_limit {
     uint32_t count;
 };
 
-static const unsigned rates[KINDS] = {
-    [BRIDGE_LIMIT_READ] = BRIDGE_LIMIT_READS, [BRIDGE_LIMIT_WRITE] = BRIDGE_LIMIT_WRITES};
+static const unsigned rates[KINDS] = {[BRIDGE_LIMIT_READ] = BRIDGE_LIMIT_READS,
+                                      [BRIDGE_LIMIT_WRITE] = BRIDGE_LIMIT_WRITES,
+                                      [BRIDGE_LIMIT_REFUSAL] = BRIDGE_LIMIT_REFUSALS};
 
 bridge_limit_t *
 bridge_limit_new(void)

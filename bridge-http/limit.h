@@ -11,11 +11,16 @@
 
 typedef struct bridge_limit bridge_limit_t;
 
-typedef enum { BRIDGE_LIMIT_READ, BRIDGE_LIMIT_WRITE } bridge_limit_kind_t;
+typedef enum {
+    BRIDGE_LIMIT_READ,
+    BRIDGE_LIMIT_WRITE,
+    BRIDGE_LIMIT_REFUSAL // a 403 that is audited
+} bridge_limit_kind_t;
 
 enum {
     BRIDGE_LIMIT_WRITES = 1000, // a second
     BRIDGE_LIMIT_READS = 5000,
+    BRIDGE_LIMIT_REFUSALS = 20,     // of one identity: what is above is 429, and not audited
     BRIDGE_LIMIT_BURST = 2,         // seconds' worth that a bucket holds
     BRIDGE_LIMIT_CALLERS_MAX = 4096 // addresses: an IPv4 /20's worth, 600 KiB
 };

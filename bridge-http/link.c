@@ -124,8 +124,10 @@ bridge_link_refuse(bridge_link_t *self, bus_err_t err, int status, const char *w
                     trace_id,
                     text_view(json).data);
     bus_view_t whole = text_view(text);
-    (void) send(self->fd, whole.data, whole.size, MSG_DONTWAIT | MSG_NOSIGNAL); // or it never hears
-    (void) shutdown(self->fd, SHUT_WR);
+    if (self->port->bridge->tls.cert == NULL) { // else the request answers for itself, or is cut
+        (void) send(self->fd, whole.data, whole.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void) shutdown(self->fd, SHUT_WR);
+    }
     bridge_metrics_count_cut(self->port->bridge->metrics, self->port->id);
     bridge_link_enter(self, BRIDGE_LINK_CUT);
 }

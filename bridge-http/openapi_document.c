@@ -10,6 +10,7 @@ access_text(bridge_access_t access)
 {
     switch (access) {
     case BRIDGE_OPEN:
+    case BRIDGE_FREE:
         return "";
     case BRIDGE_OWNER:
         return "owner";

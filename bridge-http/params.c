@@ -1,5 +1,6 @@
 // params.c - parameters of path and query as one checked map, and who may do what.
 #include "params.h"
+#include "admit.h"
 #include "answer.h"
 #include "ask.h"
 #include "link.h"
@@ -94,10 +95,15 @@ static uint32_t
 pack_params(const bridge_request_t *self, pack_t *out, schema_problems_t *problems)
 {
     uint32_t count = 0;
+    bool is_limited = bridge_identity_is_limited(&self->identity);
     for (size_t i = 0; i < self->route->query->field_count; i++) {
         const schema_field_t *field = &self->route->query->fields[i];
         bus_view_t value = VIEW_NONE;
         found_t found = find_param(self, field->name, &value);
+        if (found == PARAM_ABSENT && is_limited && strcmp(field->name, "requester_id") == 0) {
+            pack_pair_text(out, field->name, self->identity.role);
+            count++;
+        }
         if (found == PARAM_TWICE) {
             note_problem(problems, field->name, "is given twice");
         }
@@ -222,11 +228,30 @@ bridge_params_read(bridge_request_t *self, pack_t *out, void *ret_struct)
 
 // --- Access -------------------------------------------------------------------------------------
 
+static void
+refuse_owner_only(bridge_request_t *self)
+{
+    bridge_ask_refuse(self,
+                      &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                              .message = "this is the owner's to do",
+                                              .violation = refusal_owner_only.violation,
+                                              .operation = self->route->operation,
+                                              .requester = self->identity.is_set
+                                                               ? view_from_text(self->identity.role)
+                                                               : VIEW_NONE});
+}
+
 // Whether the owner's credential came with it. False: it answered 401, or waits for the audit of a
 // 403.
 static bool
 is_owner(bridge_request_t *self)
 {
+    if (self->identity.is_set) {
+        if (!self->identity.is_owner) {
+            refuse_owner_only(self);
+        }
+        return self->identity.is_owner;
+    }
     bus_view_t header = bridge_request_header(self, "Authorization");
     bus_view_t scheme = VIEW_LITERAL("Bearer ");
     if (!view_starts(header, scheme) || header.size == scheme.size) {
@@ -244,11 +269,7 @@ is_owner(bridge_request_t *self)
                 sodium_memcmp(given.data, token, given.size) == 0;
     sodium_memzero(token, sizeof(token));
     if (!same) {
-        bridge_ask_refuse(self,
-                          &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
-                                                  .message = "this is the owner's to do",
-                                                  .violation = refusal_owner_only.violation,
-                                                  .operation = self->route->operation});
+        refuse_owner_only(self);
     }
     return same;
 }
@@ -258,6 +279,7 @@ has_access(bridge_request_t *self, const bridge_route_t *route)
 {
     switch (route->access) {
     case BRIDGE_OPEN:
+    case BRIDGE_FREE:
         return true;
     case BRIDGE_OWNER:
         return is_owner(self);
@@ -295,6 +317,9 @@ static bool
 is_from_executor(const bridge_request_t *self)
 {
     bus_view_t claimed = VIEW_NONE;
+    if (self->identity.is_set && !self->identity.is_owner) {
+        return is_executor(view_from_text(self->identity.role)); // and it claims nothing else
+    }
     if (is_executor(bridge_request_header(self, "X-Requester-Id"))) {
         return true;
     }
@@ -359,6 +384,9 @@ bridge_params_may_ask(bridge_request_t *self)
 bool
 bridge_params_may_say(bridge_request_t *self, bus_view_t topic, bus_view_t body)
 {
+    if (!bridge_admit_publish(self, topic)) {
+        return false;
+    }
     const bridge_route_t *guarding = bridge_route_guarding(topic);
     if (guarding != NULL && !has_access(self, guarding)) {
         return false;

@@ -1,6 +1,7 @@
 // request.c - a request's life: its head is guarded, its body gathered, its route found; then it is
 // handed to one handler, and waits suspended where that asks the bus.
 #include "request.h"
+#include "admit.h"
 #include "answer.h"
 #include "ask.h"
 #include "guard.h"
@@ -11,6 +12,7 @@
 #include "proto/transcode.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
+#include "scope.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +100,20 @@ refuse_at_door(bridge_request_t *self, const bridge_guard_verdict_t *verdict)
         err = BUS_FORBIDDEN;
     }
     self->state = BRIDGE_REQUEST_REFUSED;
+    if (self->bridge->tls.cert != NULL) {
+        self->refused_err = err;
+        self->refused_status = verdict->status;
+        self->refused_why = verdict->why;
+    }
     bridge_link_refuse(self->link, err, verdict->status, verdict->why);
+}
+
+// Whether it may be called by any name: where a token is asked for, a page that had our name
+// rebound has none to send.
+static bool
+may_be_any_host(const bridge_t *bridge)
+{
+    return bridge->options->allow_anonymous || bridge->tokens != NULL;
 }
 
 bool
@@ -106,7 +121,7 @@ bridge_request_is_trusted(const bridge_request_t *self)
 {
     return bridge_origin_is_trusted(bridge_request_header(self, "Origin"),
                                     bridge_request_header(self, "Host"),
-                                    self->bridge->options->allow_anonymous);
+                                    may_be_any_host(self->bridge));
 }
 
 // Web pages from elsewhere may not say anything here. Not audited: any page could fill the journal.
@@ -115,7 +130,7 @@ refuse_strange_pages(bridge_request_t *self)
 {
     bool reads = strcmp(self->method, "GET") == 0 || strcmp(self->method, "HEAD") == 0;
     bridge_guard_verdict_t verdict = {.status = MHD_HTTP_FORBIDDEN};
-    if (!self->bridge->options->allow_anonymous &&
+    if (!may_be_any_host(self->bridge) &&
         !bridge_origin_is_local(bridge_request_header(self, "Host"))) {
         verdict.why = "Host is not this machine: use localhost, 127.0.0.1 or [::1]";
         refuse_at_door(self, &verdict);
@@ -234,13 +249,17 @@ bridge_request_trace(bridge_request_t *self)
     return self->trace_id;
 }
 
-// Who it is, as far as that can be said without credentials: one of the few names that mean
-// something, else the address.
+// Who it is: its identity, and as far as that can be said without credentials one of the few names
+// that mean something, else the address.
 static void
 name_caller(bridge_request_t *self)
 {
     static const char *const known[] = {
         "bhiv_core", "workflow_executor", "unified_action_orchestrator"};
+    if (self->identity.is_set) {
+        (void) snprintf(self->caller, sizeof(self->caller), "%s", self->identity.role);
+        return;
+    }
     bus_view_t claimed = body_text(self, "requester_id");
     if (claimed.data == NULL) {
         claimed = bridge_request_header(self, "X-Requester-Id");
@@ -252,6 +271,28 @@ name_caller(bridge_request_t *self)
     (void) snprintf(self->caller, sizeof(self->caller), "%s", name);
 }
 
+// Takes what it costs from the bucket of its caller at its address; from those of the identity,
+// wherever it is, and of the address, whoever they are, where there is an identity.
+static bridge_limit_verdict_t
+take_from_limits(const bridge_request_t *self)
+{
+    bridge_limit_t *limit = self->bridge->limit;
+    bridge_limit_kind_t kind =
+        self->route->method == BRIDGE_GET ? BRIDGE_LIMIT_READ : BRIDGE_LIMIT_WRITE;
+    char key[BRIDGE_REQUEST_CALLER_SIZE + BRIDGE_LINK_ADDRESS_SIZE + 1];
+    bool is_known = self->identity.is_set;
+    (void) snprintf(
+        key, sizeof(key), "%s %s", is_known ? "identity" : self->link->address, self->caller);
+    bridge_limit_verdict_t verdict =
+        bridge_limit_take(limit, view_from_text(key), kind, self->started_us);
+    if (is_known && verdict.allowed) {
+        bridge_limit_verdict_t address =
+            bridge_limit_take(limit, view_from_text(self->link->address), kind, self->started_us);
+        verdict = address.remaining < verdict.remaining || !address.allowed ? address : verdict;
+    }
+    return verdict;
+}
+
 // False: it answered 429.
 static bool
 is_within_limits(bridge_request_t *self)
@@ -259,13 +300,7 @@ is_within_limits(bridge_request_t *self)
     if (self->bridge->limit == NULL) {
         return true;
     }
-    char key[BRIDGE_REQUEST_CALLER_SIZE + BRIDGE_LINK_ADDRESS_SIZE + 1];
-    (void) snprintf(key, sizeof(key), "%s %s", self->link->address, self->caller);
-    bridge_limit_verdict_t verdict = bridge_limit_take(
-        self->bridge->limit,
-        view_from_text(key),
-        self->route->method == BRIDGE_GET ? BRIDGE_LIMIT_READ : BRIDGE_LIMIT_WRITE,
-        self->started_us);
+    bridge_limit_verdict_t verdict = take_from_limits(self);
     bridge_answer_header(self, "RateLimit-Limit", "%u", verdict.limit);
     bridge_answer_header(self, "RateLimit-Remaining", "%u", verdict.remaining);
     bridge_answer_header(self, "RateLimit-Reset", "%u", verdict.reset_s);
@@ -336,11 +371,12 @@ dispatch(bridge_request_t *self)
         bridge_answer_refuse(self, BUS_METHOD_NOT_ALLOWED, NULL);
         return;
     }
-    if (self->route->body != NULL && !read_body(self)) {
+    if (!bridge_admit_identify(self) || (self->route->body != NULL && !read_body(self))) {
         return;
     }
     name_caller(self);
-    if (is_within_limits(self) && has_good_idem(self) && bridge_params_may(self)) {
+    if (is_within_limits(self) && has_good_idem(self) && bridge_admit_bind(self) &&
+        bridge_params_may(self) && !bridge_scope_looks(self)) {
         self->route->handler(self);
     }
 }
@@ -357,6 +393,26 @@ hand_over(bridge_request_t *self)
     MHD_destroy_response(self->response);
     self->response = NULL;
     return result;
+}
+
+// Over TLS a refusal at the door goes the way of every answer, once what the client sends is
+// swallowed; the link is cut where that takes long.
+static enum MHD_Result
+hand_refusal_over(bridge_request_t *self)
+{
+    if (self->refused_why == NULL) {
+        return MHD_NO; // it was told; this closes the connection
+    }
+    const bridge_error_t error = {.err = self->refused_err,
+                                  .status = self->refused_status,
+                                  .message = view_from_text(self->refused_why)};
+    self->refused_why = NULL;
+    self->state = BRIDGE_REQUEST_WORKING;
+    self->bridge->active++;
+    self->must_close = true;
+    self->path.path = VIEW_LITERAL(""); // what came is not to be trusted, nor repeated
+    bridge_answer_error(self, &error);
+    return hand_over(self);
 }
 
 // libmicrohttpd's shape, not ours.
@@ -382,7 +438,7 @@ bridge_request_access(void *port BUS_UNUSED,
         return MHD_YES;
     }
     if (self->state == BRIDGE_REQUEST_REFUSED) {
-        return MHD_NO; // it was told; this closes the connection
+        return hand_refusal_over(self);
     }
     if (self->state == BRIDGE_REQUEST_ARRIVING) {
         bridge_link_enter(self->link, BRIDGE_LINK_WORKING);

@@ -3,6 +3,7 @@
 // Owner: libmicrohttpd's connection, from the request line to the end of the answer. A handler is
 // called once, with everything there; it answers, or it asks the bus (ask.h) and returns.
 #pragma once
+#include "identity.h"
 #include "path.h"
 #include "proto/pack.h"
 #include "proto/text.h"
@@ -42,6 +43,8 @@ struct bridge_request {
     bridge_path_t path;                      // into `target`
     const bridge_route_t *route;             // NULL: none fits
     bridge_path_params_t params;             // into `target`
+    bridge_identity_t identity;              // not set where no tokens are asked for
+    bool was_looked_at;                      // what it asks for is in its sight (scope.h)
     text_t *raw;                             // the body as it came
     pack_t *json;                            // the body as msgpack: one map
     bus_view_t body;                         // of `json`; absent where the route takes none
@@ -56,6 +59,10 @@ struct bridge_request {
     bool is_stream; // the answer has no end
     bool is_suspended;
     bool must_close; // Connection: close
+    // Of a refusal at the door, where it could not be said past libmicrohttpd.
+    bus_err_t refused_err;
+    int refused_status;
+    const char *refused_why; // NULL: none is to be answered
     // What it asked the bus (ask.c).
     bridge_request_t *next_waiting, *prev_waiting; // for the broker
     bool is_waiting, waits_with_idem;

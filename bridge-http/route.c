@@ -119,7 +119,8 @@ bridge_route_guarding(bus_view_t topic)
         bus_view_t said = view_from_text(route->topic);
         bool is_said =
             view_starts(topic, said) && (topic.size == said.size || topic.data[said.size] == '.');
-        if (route->access != BRIDGE_OPEN && said.size > 0 && is_said) {
+        bool is_restricted = route->access == BRIDGE_OWNER || route->access == BRIDGE_TEST_HELPER;
+        if (is_restricted && said.size > 0 && is_said) {
             return route;
         }
     }

@@ -15,7 +15,8 @@ typedef enum {
 } bridge_method_t;
 
 typedef enum {
-    BRIDGE_OPEN,
+    BRIDGE_OPEN,       // whoever has a token, where tokens are asked for
+    BRIDGE_FREE,       // everybody, always
     BRIDGE_OWNER,      // the owner's credential, always
     BRIDGE_TEST_HELPER // 403 unless test helpers are on
 } bridge_access_t;

@@ -18,11 +18,11 @@
 const bridge_route_t bridge_routes[] = {
 //   ports      method      path                          operation          access
 //   topic, body, parameters, handler, summary
-    {BRIDGE_ON_ALL, BRIDGE_GET, "/health", "health", BRIDGE_OPEN,
+    {BRIDGE_ON_ALL, BRIDGE_GET, "/health", "health", BRIDGE_FREE,
      "", NULL, NULL, bridge_health_show, "how the service is; always 200, never waits"},
-    {BRIDGE_ON_ALL, BRIDGE_GET, "/healthz", "healthz", BRIDGE_OPEN,
+    {BRIDGE_ON_ALL, BRIDGE_GET, "/healthz", "healthz", BRIDGE_FREE,
      "", NULL, NULL, bridge_health_alive, "the bridge is alive"},
-    {BRIDGE_ON_ALL, BRIDGE_GET, "/readyz", "readyz", BRIDGE_OPEN,
+    {BRIDGE_ON_ALL, BRIDGE_GET, "/readyz", "readyz", BRIDGE_FREE,
      "", NULL, NULL, bridge_health_ready, "200 when broker and service are there, else 503"},
     {BRIDGE_ON_ALL, BRIDGE_GET, "/metrics", "metrics", BRIDGE_OPEN,
      "", NULL, NULL, bridge_common_metrics, "Prometheus text, for all ports"},

@@ -101,6 +101,61 @@ on_readable(void *arg)
     bridge_server_turn(arg);
 }
 
+// From one address, a port; 0: as many as the port has.
+static unsigned
+connections_of_address(const bridge_t *bridge)
+{
+    uint64_t wanted = bridge->options->address_connections;
+    if (wanted > 0) {
+        return (unsigned) wanted;
+    }
+    return bridge->tokens != NULL ? BRIDGE_CONNECTIONS_ADDRESS : 0;
+}
+
+static bool
+start_daemon(bridge_port_t *port, int fd, uint16_t port_number)
+{
+    const bridge_t *bridge = port->bridge;
+    bool is_tls = bridge->tls.cert != NULL;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (is_tls ? MHD_USE_TLS : 0U);
+    struct MHD_OptionItem end = {MHD_OPTION_END, 0, NULL};
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, bridge->tls.cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, bridge->tls.key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *) BRIDGE_TLS_PRIORITIES},
+        end,
+    };
+    port->daemon = MHD_start_daemon(flags,
+                                    port_number,
+                                    NULL,
+                                    NULL,
+                                    bridge_request_access,
+                                    port,
+                                    MHD_OPTION_LISTEN_SOCKET,
+                                    fd,
+                                    MHD_OPTION_CONNECTION_LIMIT,
+                                    (unsigned) BRIDGE_CONNECTIONS_MAX,
+                                    MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                                    connections_of_address(bridge),
+                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                    (size_t) CONNECTION_MEMORY,
+                                    MHD_OPTION_CONNECTION_TIMEOUT,
+                                    (unsigned) IDLE_SECONDS,
+                                    MHD_OPTION_URI_LOG_CALLBACK,
+                                    bridge_request_begin,
+                                    port,
+                                    MHD_OPTION_NOTIFY_COMPLETED,
+                                    bridge_request_end,
+                                    port,
+                                    MHD_OPTION_NOTIFY_CONNECTION,
+                                    on_connection,
+                                    port,
+                                    MHD_OPTION_ARRAY,
+                                    is_tls ? tls : &end,
+                                    MHD_OPTION_END);
+    return port->daemon != NULL;
+}
+
 int
 bridge_server_listen(bridge_port_t *port, uint64_t port_number)
 {
@@ -122,34 +177,12 @@ bridge_server_listen(bridge_port_t *port, uint64_t port_number)
                 strerror(cause));
         return cause == EADDRINUSE ? EX_TEMPFAIL : EX_UNAVAILABLE;
     }
-    port->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
-                                    (uint16_t) port_number,
-                                    NULL,
-                                    NULL,
-                                    bridge_request_access,
-                                    port,
-                                    MHD_OPTION_LISTEN_SOCKET,
-                                    fd,
-                                    MHD_OPTION_CONNECTION_LIMIT,
-                                    (unsigned) BRIDGE_CONNECTIONS_MAX,
-                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                    (size_t) CONNECTION_MEMORY,
-                                    MHD_OPTION_CONNECTION_TIMEOUT,
-                                    (unsigned) IDLE_SECONDS,
-                                    MHD_OPTION_URI_LOG_CALLBACK,
-                                    bridge_request_begin,
-                                    port,
-                                    MHD_OPTION_NOTIFY_COMPLETED,
-                                    bridge_request_end,
-                                    port,
-                                    MHD_OPTION_NOTIFY_CONNECTION,
-                                    on_connection,
-                                    port,
-                                    MHD_OPTION_END);
-    if (port->daemon == NULL) {
+    if (!start_daemon(port, fd, (uint16_t) port_number)) {
         (void) close(fd);
-        fprintf(stderr, "bhiv bridge: libmicrohttpd does not start\n");
-        return EX_UNAVAILABLE;
+        fprintf(stderr,
+                "bhiv bridge: libmicrohttpd does not start%s\n",
+                port->bridge->tls.cert == NULL ? "" : "; or --tls-key is not that of --tls-cert");
+        return port->bridge->tls.cert == NULL ? EX_UNAVAILABLE : EX_CONFIG;
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(port->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     assert(info != NULL);

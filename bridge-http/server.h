@@ -8,6 +8,7 @@
 #include "limit.h"
 #include "runtime/client.h"
 #include "runtime/loop.h"
+#include "tls.h"
 #include <microhttpd.h>
 
 typedef struct bridge bridge_t;
@@ -21,6 +22,8 @@ typedef struct bridge_hub bridge_hub_t;
 typedef struct bridge_probe bridge_probe_t;
 typedef struct bridge_core_wait bridge_core_wait_t;
 typedef struct bridge_trace_recent bridge_trace_recent_t;
+typedef struct bridge_tokens bridge_tokens_t;
+typedef struct bridge_denials bridge_denials_t;
 
 typedef enum {
     BRIDGE_KARMA,
@@ -35,7 +38,8 @@ enum {
     BRIDGE_HELD_BYTES_MAX = 512 * 1024 * 1024, // bodies and answers of all connections together
     BRIDGE_HELD_BYTES_SMALL = 64 * 1024,       // an answer of at most this is always given
     BRIDGE_CONNECTIONS_MAX = 1000,             // a port
-    BRIDGE_WAIT_MS = 5000,                     // for the bus to answer (docs/contract.md section 1)
+    BRIDGE_CONNECTIONS_ADDRESS = 200, // of them from one address, where tokens are asked for
+    BRIDGE_WAIT_MS = 5000,            // for the bus to answer (docs/contract.md section 1)
     BRIDGE_STOP_MS = 3000,            // what is being handled may take this long at the end
     BRIDGE_REQUEST_TIMEOUT_MS = 10000 // for a request to arrive
 };
@@ -55,7 +59,10 @@ struct bridge {
     loop_t *loop;
     client_t *client;
     bridge_port_t ports[BRIDGE_PORT_COUNT];
-    bridge_limit_t *limit; // NULL: no rate limits
+    bridge_limit_t *limit;   // NULL: no rate limits
+    bridge_tokens_t *tokens; // NULL: none are asked for
+    bridge_denials_t *denials;
+    bridge_tls_t tls; // of all ports
     bridge_metrics_t *metrics;
     bridge_health_t *health;
     bridge_journal_t *journal;

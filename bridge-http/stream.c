@@ -10,6 +10,7 @@
 #include "request.h"
 #include "runtime/clock.h"
 #include "shapes.h"
+#include "tokens.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ typedef struct {
     bridge_stream_t base; // first: the hub's part
     bridge_t *bridge;
     struct MHD_Connection *http;
+    bridge_identity_t identity; // whose it is
     char pattern[TOPIC_SIZE_MAX + 1];
     bool wants_journal;
     bool has_place;    // `from` is set
@@ -81,7 +83,9 @@ take_records(stream_t *self, const client_page_t *page)
     client_records_t records = client_records(page);
     client_heard_t record;
     while (client_next_record(&records, &record) == BUS_OK) {
-        if (topic_pattern_matches(view_from_text(self->pattern), record.topic)) {
+        if (topic_pattern_matches(view_from_text(self->pattern), record.topic) &&
+            bridge_identity_sees_record(
+                &self->identity, record.topic, &record.header, record.body)) {
             bridge_event_frame(&record, self->queue);
             added(self);
         }
@@ -150,7 +154,8 @@ void
 bridge_stream_hear(bridge_stream_t *base, const client_heard_t *heard)
 {
     stream_t *self = stream_of(base);
-    if (self->is_ended) {
+    if (self->is_ended ||
+        !bridge_identity_sees_record(&self->identity, heard->topic, &heard->header, heard->body)) {
         return;
     }
     if (self->events >= BRIDGE_STREAM_EVENTS_MAX ||
@@ -173,6 +178,10 @@ bridge_stream_sweep(bridge_stream_t *base, uint64_t now_us)
 {
     stream_t *self = stream_of(base);
     if (self->is_ended) {
+        return;
+    }
+    if (self->identity.is_set && !bridge_tokens_is_good(self->bridge->tokens, &self->identity)) {
+        bridge_stream_end(base); // its token was revoked, or is over
         return;
     }
     bridge_stream_wake(base);
@@ -270,6 +279,7 @@ make_stream(bridge_request_t *request, const stream_t *place, bus_view_t pattern
     self->base.hub = request->bridge->hub;
     self->bridge = request->bridge;
     self->http = request->http;
+    self->identity = request->identity;
     (void) snprintf(self->pattern, sizeof(self->pattern), "%.*s", (int) pattern.size, pattern.data);
     self->wants_journal = bridge_event_wants_journal(pattern);
     self->has_place = place->has_place;

@@ -157,6 +157,16 @@ ask(source_t *source)
     }
 }
 
+// Whether the item is for whom the trace is gathered. Places and Karma's are asked for by what he
+// sees, requests were chosen before.
+static bool
+sees(const source_t *source, bus_view_t item)
+{
+    const bridge_identity_t *identity = source->gather->options.identity;
+    bool says_whose = source->id == SOURCE_BUCKET || source->id == SOURCE_WORKFLOW;
+    return identity == NULL || !says_whose || bridge_identity_sees(identity, item);
+}
+
 // Gives what a source answered to the tree.
 static void
 use(source_t *source)
@@ -176,7 +186,9 @@ use(source_t *source)
         if (walk_skip(&walk, &item) != BUS_OK) {
             return;
         }
-        rows[source->id].take(source->gather->tree, item);
+        if (sees(source, item)) {
+            rows[source->id].take(source->gather->tree, item);
+        }
     }
 }
 
@@ -213,7 +225,11 @@ on_page(void *arg, const client_page_t *page)
     client_records_t records = client_records(page);
     client_heard_t record;
     while (client_next_record(&records, &record) == BUS_OK) {
-        bridge_trace_tree_add_record(self->tree, record.topic, &record.header, record.body);
+        const bridge_identity_t *identity = self->options.identity;
+        if (identity == NULL ||
+            bridge_identity_sees_record(identity, record.topic, &record.header, record.body)) {
+            bridge_trace_tree_add_record(self->tree, record.topic, &record.header, record.body);
+        }
     }
     self->from = page->next;
     if (page->next > page->head || bridge_trace_tree_is_truncated(self->tree)) {

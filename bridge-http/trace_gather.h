@@ -5,6 +5,7 @@
 // them. Each question has BRIDGE_TRACE_GATHER_WAIT_MS; who is not there is said to be absent, and
 // is no error. Owner: the loop's thread; for the bridge, and for `bhiv trace`.
 #pragma once
+#include "identity.h"
 #include "runtime/client.h"
 #include "runtime/loop.h"
 #include "trace_tree.h"
@@ -37,7 +38,8 @@ typedef struct {
     bridge_trace_read_fn *read;
     void (*cancel)(void *read_arg); // forgets the page that is being read
     void *read_arg;
-    bus_view_t requests; // what req.bridge.requests would answer; absent: it is asked
+    const bridge_identity_t *identity; // who is shown it: a part, where that is limited; NULL: all
+    bus_view_t requests;               // what req.bridge.requests would answer; absent: it is asked
     bridge_trace_done_fn *done;
     void *arg;
 } bridge_trace_gather_options_t;

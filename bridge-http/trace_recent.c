@@ -16,6 +16,7 @@ typedef struct {
     int status;
     bridge_method_t method;
     bridge_port_id_t port;
+    char role[TOKEN_ROLE_SIZE_MAX + 1]; // whose it was, where that is known
     char trace_id[BRIDGE_TRACE_TEXT_SIZE];
     char path[BRIDGE_TRACE_RECENT_PATH_SIZE]; // cut there, without the query
 } entry_t;
@@ -82,6 +83,7 @@ bridge_trace_recent_note(bridge_trace_recent_t *self, const bridge_request_t *re
     entry->status = request->status;
     entry->method = request->route->method;
     entry->port = request->port->id;
+    (void) snprintf(entry->role, sizeof(entry->role), "%s", request->identity.role);
     (void) snprintf(entry->trace_id, sizeof(entry->trace_id), "%s", request->trace_id);
     (void) snprintf(entry->path, sizeof(entry->path), "%.*s", (int) path.size, path.data);
 }
@@ -102,7 +104,10 @@ pack_entry(const entry_t *entry, pack_t *out)
 }
 
 void
-bridge_trace_recent_pack(const bridge_trace_recent_t *self, bus_view_t trace_id, pack_t *out)
+bridge_trace_recent_pack(const bridge_trace_recent_t *self,
+                         bus_view_t trace_id,
+                         const bridge_identity_t *identity,
+                         pack_t *out)
 {
     uint64_t kept = self->count < BRIDGE_TRACE_RECENT_MAX ? self->count : BRIDGE_TRACE_RECENT_MAX;
     uint64_t oldest = self->count - kept;
@@ -112,7 +117,10 @@ bridge_trace_recent_pack(const bridge_trace_recent_t *self, bus_view_t trace_id,
     uint32_t count = 0;
     for (uint64_t i = self->count; i > oldest && count < BRIDGE_TRACE_RECENT_SHOWN_MAX; i--) {
         const entry_t *entry = &self->entries[(i - 1) % BRIDGE_TRACE_RECENT_MAX];
-        if (entry->hash == hash && view_equal(view_from_text(entry->trace_id), trace_id)) {
+        bool is_shown = identity == NULL || !bridge_identity_is_limited(identity) ||
+                        strcmp(entry->role, identity->role) == 0;
+        if (is_shown && entry->hash == hash &&
+            view_equal(view_from_text(entry->trace_id), trace_id)) {
             found[count++] = (i - 1) % BRIDGE_TRACE_RECENT_MAX;
         }
     }
@@ -139,7 +147,7 @@ bridge_trace_recent_on_request(void *arg, const client_heard_t *heard)
         err = schema_decode(&SCHEMA_trace_query, heard->body, &asked, &problems);
     }
     if (err == BUS_OK) {
-        bridge_trace_recent_pack(bridge->recent, asked.trace_id, body);
+        bridge_trace_recent_pack(bridge->recent, asked.trace_id, NULL, body);
     } else {
         schema_pack_error(body, err, NULL, VIEW_NONE, 0);
     }

@@ -4,6 +4,7 @@
 // looks at a trace soon, and gone with the process. Read requests that ask nobody are not in it.
 // Owner: the bridge's loop.
 #pragma once
+#include "identity.h"
 #include "proto/pack.h"
 #include "runtime/client.h"
 #include "server.h"
@@ -23,8 +24,11 @@ void bridge_trace_recent_note(bridge_trace_recent_t *self, const bridge_request_
 
 // Packs {since, requests: [{method, path, port, status, at, duration_us, seq?}…]} of the trace,
 // oldest first; times in microseconds; `since` is that of the oldest request that is kept of any
-// trace, or when it began to keep them.
-void bridge_trace_recent_pack(const bridge_trace_recent_t *self, bus_view_t trace_id, pack_t *out);
+// trace, or when it began to keep them. `identity`: only its own, where it is limited; NULL: all.
+void bridge_trace_recent_pack(const bridge_trace_recent_t *self,
+                              bus_view_t trace_id,
+                              const bridge_identity_t *identity,
+                              pack_t *out);
 
 // Answers req.bridge.requests {trace_id}, and refuses what else is asked of a bridge. `arg` is the
 // bridge_t. A client_heard_fn.

@@ -96,7 +96,7 @@ bridge_trace_show_tree(bridge_request_t *self)
         trace_id, sizeof(trace_id), "%.*s", (int) asked.trace_id.size, asked.trace_id.data);
     show->request = self;
     show->requests = pack_new();
-    bridge_trace_recent_pack(self->bridge->recent, asked.trace_id, show->requests);
+    bridge_trace_recent_pack(self->bridge->recent, asked.trace_id, &self->identity, show->requests);
     self->bridge->traces_shown++;
     self->state_data = show;
     self->state_free = free_show;
@@ -107,6 +107,7 @@ bridge_trace_show_tree(bridge_request_t *self)
                                          .read = read_page,
                                          .cancel = cancel_page,
                                          .read_arg = show,
+                                         .identity = &self->identity,
                                          .requests = pack_view(show->requests),
                                          .done = on_tree,
                                          .arg = show});

@@ -109,6 +109,7 @@ extern const cli_command_t cli_restore;
 extern const cli_command_t cli_check;
 extern const cli_command_t cli_audit;
 extern const cli_command_t cli_keys;
+extern const cli_command_t cli_token;
 extern const cli_command_t cli_kb;
 extern const cli_command_t cli_stress;
 extern const cli_command_t cli_stress_worker;

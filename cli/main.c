@@ -13,22 +13,17 @@ enum {
 
 // In the order of `bhiv --help`.
 const cli_command_t *const cli_commands[] = {
-    &cli_up,           &cli_part_broker,
-    &cli_part_bucket,  &cli_part_karma,
-    &cli_part_core,    &cli_part_workflow,
-    &cli_part_htm,     &cli_part_brain,
-    &cli_part_kernel,  &cli_part_bridge,
-    &cli_pub,          &cli_sub,
-    &cli_req,          &cli_tail,
-    &cli_stats,        &cli_peers,
-    &cli_topics,       &cli_trace,
-    &cli_bench,        &cli_bench_bare,
-    &cli_backup,       &cli_restore,
-    &cli_check,        &cli_audit,
-    &cli_keys,         &cli_kb,
-    &cli_stress,       &cli_stress_worker,
-    &cli_stress_check, &cli_completion,
-    &cli_docs,         &cli_version,
+    &cli_up,          &cli_part_broker,   &cli_part_bucket,
+    &cli_part_karma,  &cli_part_core,     &cli_part_workflow,
+    &cli_part_htm,    &cli_part_brain,    &cli_part_kernel,
+    &cli_part_bridge, &cli_pub,           &cli_sub,
+    &cli_req,         &cli_tail,          &cli_stats,
+    &cli_peers,       &cli_topics,        &cli_trace,
+    &cli_bench,       &cli_bench_bare,    &cli_backup,
+    &cli_restore,     &cli_check,         &cli_audit,
+    &cli_keys,        &cli_token,         &cli_kb,
+    &cli_stress,      &cli_stress_worker, &cli_stress_check,
+    &cli_completion,  &cli_docs,          &cli_version,
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
 

@@ -1,0 +1,262 @@
+// admit.c - the door, where tokens are asked for.
+#include "admit.h"
+#include "answer.h"
+#include "ask.h"
+#include "denials.h"
+#include "link.h"
+#include "params.h"
+#include "proto/refusal.h"
+#include "proto/topic.h"
+#include "proto/walk.h"
+#include "tokens.h"
+#include <stdio.h>
+#include <strings.h>
+
+#define TOKEN_WANTED                                                                               \
+    "send `Authorization: Bearer` with a token that is good: `bhiv token create` makes one"
+
+static bus_view_t
+text_at(bus_view_t map, const char *path)
+{
+    bus_view_t value, text;
+    if (map.size == 0 || walk_find_path(map, path, &value) != BUS_OK ||
+        walk_as_str(value, &text) != BUS_OK) {
+        return VIEW_NONE;
+    }
+    return text;
+}
+
+// --- Who it is -----------------------------------------------------------------------------------
+
+static bus_view_t
+bearer_of(const bridge_request_t *self)
+{
+    static const char scheme[] = "Bearer ";
+    bus_view_t header = bridge_request_header(self, "Authorization");
+    size_t size = sizeof(scheme) - 1;
+    if (header.size <= size || strncasecmp(header.data, scheme, size) != 0) {
+        return VIEW_LITERAL("");
+    }
+    return view_from(header.data + size, header.size - size);
+}
+
+bool
+bridge_admit_identify(bridge_request_t *self)
+{
+    bridge_t *bridge = self->bridge;
+    if (bridge->tokens == NULL || self->route->access == BRIDGE_FREE) {
+        return true;
+    }
+    self->identity = bridge_tokens_identify(bridge->tokens, bearer_of(self));
+    if (self->identity.is_set) {
+        return true;
+    }
+    if (bridge->limit != NULL && !bridge_limit_take(bridge->limit,
+                                                    view_from_text(self->link->address),
+                                                    BRIDGE_LIMIT_WRITE,
+                                                    self->started_us)
+                                      .allowed) {
+        bridge_answer_error(self,
+                            &(bridge_error_t){.err = BUS_RATE_LIMIT_EXCEEDED, .retry_after_s = 1});
+        return false;
+    }
+    bridge_denials_note(bridge->denials, self);
+    bridge_answer_header(self, "WWW-Authenticate", "Bearer realm=\"bhiv\"");
+    bridge_answer_refuse(self, BUS_UNAUTHENTICATED, TOKEN_WANTED);
+    return false;
+}
+
+// --- What it claims ------------------------------------------------------------------------------
+
+// Refuses, unless this identity is refused so often that its refusals would fill the audit log.
+static void
+refuse(bridge_request_t *self, const bridge_ask_refusal_t *refusal)
+{
+    char key[BRIDGE_REQUEST_CALLER_SIZE];
+    (void) snprintf(key, sizeof(key), "refused %s", self->identity.role);
+    if (self->bridge->limit != NULL &&
+        !bridge_limit_take(
+             self->bridge->limit, view_from_text(key), BRIDGE_LIMIT_REFUSAL, self->started_us)
+             .allowed) {
+        bridge_answer_error(self,
+                            &(bridge_error_t){.err = BUS_RATE_LIMIT_EXCEEDED, .retry_after_s = 1});
+        return;
+    }
+    bridge_ask_refuse(self, refusal);
+}
+
+static bool
+refuse_requester(bridge_request_t *self)
+{
+    static const char *const say_success[] = {
+        "write_event", "workflow_write_event", "read_context"};
+    bool says_success = false;
+    for (size_t i = 0; i < sizeof(say_success) / sizeof(say_success[0]); i++) {
+        says_success = says_success || strcmp(self->route->operation, say_success[i]) == 0;
+    }
+    refuse(self,
+           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                   .message = "Unauthorized requester",
+                                   .violation = refusal_not_yours.violation,
+                                   .operation = self->route->operation,
+                                   .requester = view_from_text(self->identity.role),
+                                   .says_success = says_success});
+    return false;
+}
+
+static bool
+refuse_product(bridge_request_t *self, bus_view_t product, bus_view_t map)
+{
+    refuse(self,
+           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                   .message = "this token is not for that product",
+                                   .violation = refusal_cross_product.violation,
+                                   .operation = self->route->operation,
+                                   .requester = view_from_text(self->identity.role),
+                                   .product = product,
+                                   .artifact_id = text_at(map, "artifact_id")});
+    return false;
+}
+
+// False: it answers.
+static bool
+is_own(bridge_request_t *self, bus_view_t map, bool says_who)
+{
+    if (says_who && bridge_identity_is_foreign(&self->identity, map)) {
+        return refuse_requester(self);
+    }
+    bus_view_t product = bridge_identity_foreign_product(&self->identity, map);
+    return product.data == NULL || refuse_product(self, product, map);
+}
+
+// Path and query, each pair for itself: a name that is there twice is not hidden by its first.
+static bool
+are_own_params(bridge_request_t *self)
+{
+    BUS_AUTO(pack_destroy) pack_t *params = pack_new();
+    bridge_params_pack_all(self, params);
+    walk_pairs_t pairs = walk_pairs(pack_view(params));
+    bus_view_t key, value;
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        BUS_AUTO(pack_destroy) pack_t *one = pack_new();
+        pack_map(one, 1);
+        pack_str(one, key);
+        pack_raw(one, value);
+        if (!is_own(self, pack_view(one), true)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+wants_requester(const bridge_route_t *route)
+{
+    for (size_t i = 0; route->body != NULL && i < route->body->field_count; i++) {
+        if (strcmp(route->body->fields[i].name, "requester_id") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+bridge_admit_sign(const bridge_request_t *self, bus_view_t body, pack_t *out)
+{
+    bus_view_t key, value;
+    walk_item_t head;
+    walk_t walk = walk_from(body);
+    if (!bridge_identity_is_limited(&self->identity) || walk_next(&walk, &head) != BUS_OK ||
+        head.type != WALK_MAP || walk_find(body, "requester_id", &value) == BUS_OK) {
+        return false;
+    }
+    pack_map(out, head.count + 1);
+    walk_pairs_t pairs = walk_pairs(body);
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        pack_str(out, key);
+        pack_raw(out, value);
+    }
+    pack_pair_text(out, "requester_id", self->identity.role);
+    return true;
+}
+
+static void
+name_requester(bridge_request_t *self)
+{
+    pack_t *named = pack_new();
+    if (wants_requester(self->route) && bridge_admit_sign(self, self->body, named)) {
+        pack_t *before = self->json;
+        self->json = named;
+        self->body = pack_view(named);
+        named = before;
+    }
+    pack_destroy(&named);
+}
+
+bool
+bridge_admit_bind(bridge_request_t *self)
+{
+    static const struct {
+        const char *key;
+        bool says_who;
+    } inside[] = {{"data", true}, {"event_data", false}};
+    if (!bridge_identity_is_limited(&self->identity)) {
+        return true;
+    }
+    bus_view_t header = bridge_request_header(self, "X-Requester-Id");
+    if (header.data != NULL && !view_is(header, self->identity.role)) {
+        return refuse_requester(self);
+    }
+    if (!are_own_params(self) || !is_own(self, self->body, true)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+        bus_view_t value;
+        walk_item_t head;
+        bool is_there =
+            self->body.size > 0 && walk_find(self->body, inside[i].key, &value) == BUS_OK;
+        walk_t walk = walk_from(is_there ? value : VIEW_NONE);
+        if (is_there && walk_next(&walk, &head) == BUS_OK && head.type == WALK_MAP &&
+            !is_own(self, value, inside[i].says_who)) {
+            return false;
+        }
+    }
+    name_requester(self);
+    return true;
+}
+
+// --- What it may say on the bus ------------------------------------------------------------------
+
+// Whether a POST that is open to everybody says it in one step.
+static bool
+has_endpoint(bus_view_t topic)
+{
+    for (size_t i = 0; i < bridge_route_count; i++) {
+        const bridge_route_t *route = &bridge_routes[i];
+        bus_view_t said = view_from_text(route->topic);
+        bool is_family = said.size > 0 && said.data[said.size - 1] == '.';
+        bool is_said = is_family ? view_starts(topic, said) : view_equal(topic, said);
+        if (route->method == BRIDGE_POST && route->access == BRIDGE_OPEN && said.size > 0 &&
+            is_said) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+bridge_admit_publish(bridge_request_t *self, bus_view_t topic)
+{
+    bool is_agents = view_starts(topic, VIEW_LITERAL("agent."));
+    if (!bridge_identity_is_limited(&self->identity) || is_agents || has_endpoint(topic) ||
+        topic_find(topic) == NULL || bridge_route_guarding(topic) != NULL) {
+        return true; // a guarded one is asked for the owner next
+    }
+    refuse(self,
+           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                   .message = "this topic is a service's own to say",
+                                   .violation = refusal_not_yours.violation,
+                                   .operation = self->route->operation,
+                                   .requester = view_from_text(self->identity.role)});
+    return false;
+}

@@ -1,0 +1,20 @@
+// admit.h - who a request comes from, and whether it speaks for nobody else.
+//
+// Where the bridge asks for tokens: 401 without a good one, in the same words whatever is wrong
+// with it; 403 where what it says of requester or product is not the identity's, audited. Where it
+// does not, every request is let by.
+#pragma once
+#include "request.h"
+
+// Finds the request's identity. False: it answered 401, or 429 to an address that goes on trying.
+bool bridge_admit_identify(bridge_request_t *request);
+// Holds what body, parameters and headers claim against the identity, and puts its role in the
+// body's requester_id where that is wanted and absent. False: it answers 403.
+bool bridge_admit_bind(bridge_request_t *request);
+// Whether it may say this on the bus past the endpoints: what an endpoint says in one step, what
+// agents tell, and topics that nobody of ours has. False: it answers 403.
+bool bridge_admit_publish(bridge_request_t *request, bus_view_t topic);
+
+// `body`, with the identity's role as requester_id where it has none, into `out`. False: it is well
+// as it is.
+bool bridge_admit_sign(const bridge_request_t *request, bus_view_t body, pack_t *out);

@@ -1,0 +1,268 @@
+// scope.c - sifting answers, and looking before answering.
+#include "scope.h"
+#include "answer.h"
+#include "ask.h"
+#include "journal.h"
+#include "params.h"
+#include "proto/walk.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum { SEQ_DIGITS_MAX = 20 };
+
+static bool
+is_limited(const bridge_request_t *self)
+{
+    return bridge_identity_is_limited(&self->identity);
+}
+
+static bool
+is_operation(const bridge_request_t *self, const char *name)
+{
+    return strcmp(self->route->operation, name) == 0;
+}
+
+// --- Lists ---------------------------------------------------------------------------------------
+
+// The lists that hold what is somebody's. Beside them only what is no sum over everybody stays.
+static const struct {
+    const char *operation;
+    const char *list;
+} lists[] = {{"audit_log", "entries"}, {"violations", "violations"}, {"quota", "products"}};
+enum { LIST_COUNT = sizeof(lists) / sizeof(lists[0]) };
+
+static const char *
+list_of(const bridge_request_t *self)
+{
+    for (size_t i = 0; i < LIST_COUNT; i++) {
+        if (is_operation(self, lists[i].operation)) {
+            return lists[i].list;
+        }
+    }
+    return NULL;
+}
+
+// Packs the items that the identity sees, and returns how many.
+static uint32_t
+pack_seen(const bridge_request_t *self, bus_view_t list, pack_t *out)
+{
+    bus_view_t item;
+    walk_item_t head;
+    walk_t walk = walk_from(list);
+    size_t place = pack_array_begin(out);
+    uint32_t count = 0;
+    bool is_array = walk_next(&walk, &head) == BUS_OK && head.type == WALK_ARRAY;
+    for (uint32_t i = 0; is_array && i < head.count && walk_skip(&walk, &item) == BUS_OK; i++) {
+        if (bridge_identity_sees(&self->identity, item)) {
+            pack_raw(out, item);
+            count++;
+        }
+    }
+    pack_count(out, place, count);
+    return count;
+}
+
+static bool
+is_sum(bus_view_t key)
+{
+    static const char *const sums[] = {
+        "total", "count", "by_type", "by_requester", "others", "total_is_lower_bound", "damaged"};
+    for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
+        if (view_is(key, sums[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+on_list(bridge_request_t *self, const client_answer_t *answer)
+{
+    const char *name = list_of(self);
+    bus_view_t list, key, value;
+    if (walk_find(answer->body, name, &list) != BUS_OK) {
+        bridge_answer(self, MHD_HTTP_OK, answer->body); // of one product, which is its own
+        return;
+    }
+    BUS_AUTO(pack_destroy) pack_t *seen = pack_new();
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    uint32_t count = pack_seen(self, list, seen);
+    size_t map = pack_map_begin(body);
+    uint32_t pair_count = 1;
+    pack_pair_uint(body, "count", count);
+    walk_pairs_t pairs = walk_pairs(answer->body);
+    while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
+        if (is_sum(key)) {
+            continue;
+        }
+        pack_str(body, key);
+        pack_raw(body, view_is(key, name) ? pack_view(seen) : value);
+        pair_count++;
+    }
+    pack_count(body, map, pair_count);
+    bridge_answer(self, MHD_HTTP_OK, pack_view(body));
+}
+
+// --- Audit entries -------------------------------------------------------------------------------
+
+static bool
+sees_entry(const bridge_request_t *self, const client_answer_t *answer)
+{
+    bus_view_t entry;
+    return walk_find(answer->body, "entry", &entry) == BUS_OK &&
+           bridge_identity_sees(&self->identity, entry);
+}
+
+// As Bucket says it of one that is not there.
+static void
+answer_no_entry(bridge_request_t *self)
+{
+    bridge_answer_refuse(self, BUS_AUDIT_ENTRY_NOT_FOUND, NULL);
+}
+
+static void
+on_entry(bridge_request_t *self, const client_answer_t *answer)
+{
+    if (sees_entry(self, answer)) {
+        bridge_answer(self, MHD_HTTP_OK, answer->body);
+    } else {
+        answer_no_entry(self);
+    }
+}
+
+bridge_then_fn *
+bridge_scope_filter(const bridge_request_t *self)
+{
+    if (!is_limited(self)) {
+        return NULL;
+    }
+    return list_of(self) != NULL ? on_list : is_operation(self, "audit_entry") ? on_entry : NULL;
+}
+
+static void
+on_entry_looked_at(bridge_request_t *self, const client_answer_t *answer)
+{
+    if (!sees_entry(self, answer)) {
+        answer_no_entry(self);
+        return;
+    }
+    self->was_looked_at = true;
+    self->route->handler(self);
+}
+
+// --- Places in the journal -----------------------------------------------------------------------
+
+typedef struct {
+    bridge_request_t *request;
+    bridge_journal_job_t job;
+} look_t;
+
+static void
+free_look(void *arg)
+{
+    look_t *self = arg;
+    bridge_journal_cancel(self->request->bridge->journal, &self->job);
+    free(self);
+}
+
+static void
+on_page(void *arg, const client_page_t *page)
+{
+    look_t *self = arg;
+    bridge_request_t *request = self->request;
+    if (page->err == BUS_TIMEOUT || page->err == BUS_ABORTED) {
+        bridge_answer_refuse(request, page->err, NULL);
+        return;
+    }
+    bool is_seen = false;
+    client_records_t records = client_records(page);
+    client_heard_t record;
+    while (page->err == BUS_OK && client_next_record(&records, &record) == BUS_OK) {
+        bool is_it = record.header.seq == self->job.from;
+        is_seen = is_seen ||
+                  (is_it && bridge_identity_sees_record(
+                                &request->identity, record.topic, &record.header, record.body));
+    }
+    if (!is_seen) {
+        bridge_answer_refuse(request, BUS_NOT_FOUND, "the journal has no such seq yet");
+        return;
+    }
+    request->was_looked_at = true;
+    request->state_data = NULL;
+    request->state_free = NULL;
+    free_look(self);
+    request->route->handler(request);
+}
+
+static bool
+look_at_seq(bridge_request_t *self, bus_view_t text)
+{
+    char digits[SEQ_DIGITS_MAX + 1] = "";
+    char *end = digits;
+    if (text.size == 0 || text.size > SEQ_DIGITS_MAX || !bridge_is_connected(self->bridge)) {
+        return false; // the handler says so
+    }
+    memcpy(digits, text.data, text.size);
+    errno = 0;
+    uint64_t seq = strtoull(digits, &end, 10);
+    if (errno != 0 || *end != '\0' || digits[0] < '0' || digits[0] > '9' || seq == 0 ||
+        seq > INT64_MAX) {
+        return false;
+    }
+    look_t *look = calloc(1, sizeof(*look));
+    assert(look != NULL && self->state_data == NULL);
+    *look = (look_t){.request = self, .job = {.from = seq, .max = 1, .fn = on_page, .arg = look}};
+    self->state_data = look;
+    self->state_free = free_look;
+    bus_err_t err = bridge_journal_read(self->bridge->journal, &look->job);
+    if (err != BUS_OK) {
+        bridge_answer_refuse(self, err, NULL);
+    }
+    return true;
+}
+
+// --- Before the handler --------------------------------------------------------------------------
+
+// The first parameter of this name; absent: none.
+static bus_view_t
+find_text(bus_view_t params, const char *name)
+{
+    bus_view_t value, text;
+    bool is_there =
+        walk_find(params, name, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
+    return is_there ? text : VIEW_NONE;
+}
+
+bool
+bridge_scope_looks(bridge_request_t *self)
+{
+    static const char *const queues[] = {
+        "bucket_queue", "karma_queue", "workflow_queue", "core_queue", "htm_queue"};
+    bool is_proof = is_operation(self, "audit_inclusion") || is_operation(self, "audit_receipt");
+    bool is_queue = false;
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+        is_queue = is_queue || is_operation(self, queues[i]);
+    }
+    if (!is_limited(self) || self->was_looked_at || (!is_proof && !is_queue)) {
+        return false;
+    }
+    BUS_AUTO(pack_destroy) pack_t *params = pack_new();
+    bridge_params_pack_all(self, params);
+    if (is_queue) {
+        return look_at_seq(self, find_text(pack_view(params), "seq"));
+    }
+    bus_view_t audit_id = find_text(pack_view(params), "audit_id");
+    if (audit_id.size == 0) {
+        return false; // the handler says what is missing
+    }
+    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
+    pack_map(body, 1);
+    pack_pair_str(body, "audit_id", audit_id);
+    bridge_ask(self,
+               &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
+                               .topic = "req.bucket.audit_entry",
+                               .body = pack_view(body),
+                               .then = on_entry_looked_at});
+    return true;
+}

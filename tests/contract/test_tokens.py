@@ -1,0 +1,548 @@
+"""Bearer tokens: who is let in, whom a request may speak for, and what it is shown. CONTRACT sections 1 and 9."""
+
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import time
+
+import pytest
+import requests
+from support.bucket import artifact, name
+from support.peer import Peer
+from support.system import eventually
+from support.tokens import WRONG, Guarded, people
+
+PORTS = ("karma", "bucket", "core", "workflow", "console")
+FREE = ("/health", "/healthz", "/readyz")
+LIMITED = 200  # of one address, where nothing else is said
+
+
+@pytest.fixture(scope="module", name="system")
+def fixture_system(bhiv, tmp_path_factory):
+    with Guarded(bhiv, tmp_path_factory.mktemp("t") / "d") as running:
+        running.people = people(running.ready())
+        yield running
+
+
+@pytest.fixture(scope="module", name="who")
+def fixture_who(system):
+    return system.people
+
+
+def routes(system, token):
+    """(port, method, path) of every endpoint, by the documents that the ports show."""
+    for port in PORTS:
+        document = system.call(token, "GET", "/openapi.json", port=port)
+        assert document.status_code == 200
+        for path, methods in document.json()["paths"].items():
+            for method in methods:
+                if method in ("get", "post", "put", "patch", "delete"):
+                    yield port, method.upper(), path.replace("{", "").replace("}", "")
+
+
+def plain(answer):
+    """The body without what is of this one request."""
+    return {key: value for key, value in answer.json().items()
+            if key not in ("trace_id", "path", "timestamp", "error")}
+
+
+# --- Who is let in -------------------------------------------------------------------------------
+
+
+def test_every_endpoint_asks_for_a_token_but_those_of_health(system, who):
+    asked = list(routes(system, who.owner))
+    assert len(asked) > 90
+    for port, method, path in asked:
+        answer = requests.request(method, system.url(port, path), timeout=15)
+        if path in FREE:
+            assert answer.status_code in (200, 503), (port, method, path)
+            continue
+        assert answer.status_code == 401, (port, method, path, answer.text)
+        assert answer.json()["error_code"] == "UNAUTHENTICATED"
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_whatever_is_wrong_with_a_token_the_words_are_the_same(system, who):
+    bad = {"expired": f"Bearer {who.expired}", "revoked": f"Bearer {who.revoked}",
+           "cut": f"Bearer {who.core[:-1]}", "longer": f"Bearer {who.core}0",
+           "another secret": f"Bearer {who.core[:-4]}{'0000' if who.core[-4:] != '0000' else '1111'}", **WRONG}
+    said = []
+    for kind, header in bad.items():
+        answer = requests.get(system.url("bucket", "/core/stats"), timeout=15,
+                              headers={"Authorization": header} if header is not None else {})
+        assert answer.status_code == 401, kind
+        said.append((plain(answer), answer.headers["WWW-Authenticate"]))
+    assert all(one == said[0] for one in said), said
+
+
+@pytest.mark.parametrize("person", ["core", "both", "other", "owner"])
+def test_a_good_token_lets_in(system, who, person):
+    for port in PORTS:
+        answer = system.call(getattr(who, person), "GET", "/openapi.json", port=port)
+        assert answer.status_code == 200
+    assert system.call(getattr(who, person), "GET", "/core/stats").status_code == 200
+
+
+def test_the_owners_credential_lets_in_as_the_owner(system):
+    body = {"enabled": True}
+    assert system.call(system.owner_token, "GET", "/core/stats").status_code == 200
+    assert system.call(system.owner_token, "PUT", "/core/karma-forwarding", body).status_code == 200
+
+
+def test_the_owners_operations_are_refused_to_everybody_else(system, who):
+    hold = {"artifact_id": "a", "product": "gurukul", "hold": True, "reason": "a court asked for it"}
+    for person, status in (("core", 403), ("other", 403), ("executor", 403), ("owner", 404)):
+        answer = system.call(getattr(who, person), "POST", "/bucket/legal-hold", hold)
+        assert answer.status_code == status, (person, answer.text)
+
+
+def test_a_token_is_good_at_once_and_refused_at_once(system):
+    token = system.token("bhiv_core")
+    for _ in range(3):
+        assert system.call(token, "GET", "/core/stats").status_code == 200
+    system.revoke(token)
+    assert system.call(token, "GET", "/core/stats").status_code == 401
+
+
+def test_a_token_ends_with_its_time(system):
+    token = system.token("bhiv_core", expires="1500ms")
+    assert system.call(token, "GET", "/core/stats").status_code == 200
+    eventually(lambda: system.call(token, "GET", "/core/stats").status_code == 401, 10, what="it is over")
+
+
+def test_a_damaged_file_lets_in_nobody_but_the_owner(bhiv, tmp_path):
+    with Guarded(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bridge")) as system:
+        token, file = system.token("bhiv_core"), system.folder / "tokens"
+        assert system.call(token, "GET", "/openapi.json").status_code == 200
+        whole = file.read_text()
+        file.write_text(whole + "{\n")
+        assert system.call(token, "GET", "/openapi.json").status_code == 401
+        assert system.call(system.owner_token, "GET", "/openapi.json").status_code == 200
+        file.write_text(whole)
+        assert system.call(token, "GET", "/openapi.json").status_code == 200
+        file.chmod(0o644)
+        assert system.call(token, "GET", "/openapi.json").status_code == 401
+
+
+# --- Whom it may speak for -----------------------------------------------------------------------
+
+EVENT = {"event_type": "note", "text": "hello"}
+HOLD = {"event_type": "read", "details": {"why": "test"}}
+
+
+def asks(product, requester):
+    """(operation, method, path, port, body, params) of what names a product or a requester."""
+    who = {"requester_id": requester} if requester else {}
+    of = {"product": product} if product else {}
+    return [
+        ("artifact_write", "POST", "/bucket/artifact/write", "bucket",
+         {**artifact(product=product or "gurukul", created_by=requester or "bhiv_core"), **who}, None),
+        ("artifact_read", "GET", "/bucket/artifact/read", "bucket", None,
+         {"artifact_id": "none", "product": product or "gurukul", **who}),
+        ("metadata_query", "POST", "/bucket/artifact/query", "bucket",
+         {"product": product or "gurukul", "filters": {"limit": 1}, **who}, None),
+        ("audit_append", "POST", "/bucket/audit/append", "bucket",
+         {**HOLD, "product": product or "gurukul", **who}, None),
+        ("bucket_request", "POST", "/bucket/request", "bucket",
+         {**HOLD, "channel": "audit_append", "product": product or "gurukul", **who}, None),
+        ("write_event", "POST", "/core/write-event", "bucket", {"event_data": {**EVENT, **of}, **who}, None),
+        ("events", "GET", "/core/events", "bucket", None, {"limit": 1, **who}),
+        ("bus_publish", "POST", "/bus/publish", "console",
+         {"topic": "core.event.note", "data": {**EVENT, **of, "requester_id": requester or "bhiv_core"}}, None),
+        ("audit_log", "GET", "/bucket/audit/log", "bucket", None, {"limit": 1, **of, **who}),
+        ("quota", "GET", "/bucket/quota", "bucket", None, {**of, **who}),
+        ("stats", "GET", "/core/stats?requester_id=" + (requester or "bhiv_core"), "bucket", None, None),
+    ]
+
+
+def names_product(operation):
+    return operation not in ("events", "stats")
+
+
+@pytest.mark.parametrize("product,requester,right", [
+    ("gurukul", "bhiv_core", True), ("gurukul", None, True), ("ai_avatar", "bhiv_core", False),
+    ("gurukul", "agent_other", False), ("ai_avatar", None, False), ("nonsense", None, False)])
+def test_requester_and_product_are_held_against_the_identity(system, who, product, requester, right):
+    for operation, method, path, port, body, params in asks(product, requester):
+        answer = system.call(who.core, method, path, body, port, params=params)
+        is_right = right or (requester in (None, "bhiv_core") and not names_product(operation))
+        if is_right:
+            assert answer.status_code in (200, 404), (operation, answer.status_code, answer.text)
+            continue
+        assert answer.status_code == 403, (operation, answer.status_code, answer.text)
+        told = answer.json()
+        assert told["error_code"] == "UNAUTHORIZED_ACCESS" and told["decision"] == "refused"
+        found = system.call(who.owner, "GET", f"/bucket/audit/entry/{told['audit_id']}").json()["entry"]
+        assert found["requester_id"] == "bhiv_core", "the identity, not what it claimed"
+        assert found["details"]["token"] == who.core.split("_")[1]
+
+
+@pytest.mark.parametrize("method,path,body,headers", [
+    ("POST", "/bucket/artifact/write", artifact(created_by="somebody"), {}),
+    ("POST", "/bucket/artifact/write", {**artifact(), "requesting_product": "ai_avatar"}, {}),
+    ("GET", "/core/stats", None, {"X-Requester-Id": "agent_other"}),
+    ("GET", "/core/events?requester%5Fid=agent_other", None, {}),
+    ("GET", "/core/events?requester_id=agent%5Fother", None, {}),
+    ("GET", "/core/events?requester_id=bhiv_core&requester_id=agent_other", None, {}),
+    ("GET", "/bucket/audit/log?product=gurukul&product=ai_avatar", None, {}),
+])
+def test_no_spelling_slips_past(system, who, method, path, body, headers):
+    answer = system.call(who.core, method, path, body, headers=headers)
+    assert answer.status_code == 403, answer.text
+
+
+def test_the_identity_is_the_requester_where_the_body_names_none(system, who):
+    mark = name()
+    body = artifact(mark, created_by="bhiv_core")
+    assert system.call(who.core, "POST", "/bucket/artifact/write", body).status_code == 200
+    read = system.call(who.core, "GET", f"/bucket/artifact/read?artifact_id={mark}&product=gurukul").json()
+    assert read["provenance"]["requester_id"] == "bhiv_core"
+    event = {"event_data": {**EVENT, "mark": mark}}
+    assert system.call(who.core, "POST", "/core/write-event", event).status_code == 200
+    assert system.call(who.other, "POST", "/core/write-event", event).status_code == 403
+    found = [one for one in system.call(who.core, "GET", "/core/events").json()["events"] if one.get("mark") == mark]
+    assert [one["requester_id"] for one in found] == ["bhiv_core"]
+
+
+def test_the_executor_reads_nothing_of_bucket_whatever_it_claims(system, who):
+    for path in ("/core/events", "/core/stats", "/bucket/audit/log"):
+        assert system.call(who.executor, "GET", path).status_code == 403
+    event = {"event_data": {"event_type": "workflow_execution"}}
+    assert system.call(who.executor, "POST", "/workflow/write-event", event).status_code == 200
+
+
+@pytest.mark.parametrize("topic,status", [
+    ("core.event.note", 200), ("agent.note", 200), ("mine.note", 200), ("bucket.refused", 403),
+    ("karma.config", 403), ("bucket.out.audit_log.gurukul", 403), ("governance.escalation", 403),
+    ("workflow.finished", 403), ("bucket.legal_hold", 403), ("crypto.key.created", 403)])
+def test_what_services_say_is_said_by_nobody_else(system, who, topic, status):
+    body = {"topic": topic, "data": {**EVENT, "requester_id": "bhiv_core"}}
+    answer = system.call(who.core, "POST", "/bus/publish", body, "console")
+    assert answer.status_code == status, answer.text
+
+
+def test_an_idempotency_key_belongs_to_its_identity(system, who):
+    key, body = {"Idempotency-Key": name("key")}, {"user_id": name("u"), "action": "cheat", "role": "learner"}
+    first = system.call(who.core, "POST", "/v1/log-action", body, "karma", headers=key)
+    again = system.call(who.core, "POST", "/v1/log-action", body, "karma", headers=key)
+    theirs = system.call(who.other, "POST", "/v1/log-action", body, "karma", headers=key)
+    assert first.status_code == again.status_code == theirs.status_code == 200
+    assert first.json() == again.json() != theirs.json()
+
+
+# --- What it is shown ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", name="kept")
+def fixture_kept(system, who):
+    """An artifact, an audit entry and an event each, of gurukul's core and of ai_avatar's other."""
+    kept = {}
+    for person, product in (("core", "gurukul"), ("other", "ai_avatar")):
+        token, mark, trace = getattr(who, person), name(person), name("trace")
+        role = {"core": "bhiv_core", "other": "agent_other"}[person]
+        options = {"headers": {"X-Trace-Id": trace}}
+        wrote = system.call(token, "POST", "/bucket/artifact/write",
+                            artifact(mark, product, created_by=role), **options)
+        assert wrote.status_code == 200, wrote.text
+        said = system.call(token, "POST", "/bus/publish", {"topic": "agent.note", "data": {"mark": mark}},
+                           "console", **options)
+        assert said.status_code == 200, said.text
+        entry = system.call(who.owner, "GET", f"/bucket/audit/entry/{wrote.json()['audit_id']}").json()["entry"]
+        kept[person] = {"mark": mark, "trace": trace, "audit_id": wrote.json()["audit_id"],
+                        "seq": entry["seq"], "note": said.json()["seq"]}
+    return kept
+
+
+def test_the_journals_pages_show_an_identity_its_own(system, who, kept):
+    def marks(token):
+        first = min(kept[person]["seq"] for person in kept)
+        page = system.call(token, "GET", f"/bus/events?from={first}&limit=1000", port="console").json()
+        assert page["count"] == len(page["events"])
+        return {person for person in kept for event in page["events"] if kept[person]["mark"] in str(event)}
+
+    assert marks(who.core) == {"core"} and marks(who.both) == {"core", "other"}
+    assert marks(who.other) == {"other"} and marks(who.owner) == {"core", "other"}
+
+
+@pytest.mark.parametrize("path,port", [
+    ("/bucket/audit/entry/{audit_id}", "bucket"), ("/bucket/audit/receipt/{audit_id}", "bucket"),
+    ("/bucket/audit/proof/inclusion?audit_id={audit_id}", "bucket"), ("/trace/{trace}", "console"),
+    ("/bucket/queue/{seq}", "bucket"),
+    ("/bucket/artifact/read?artifact_id={mark}&product=ai_avatar", "bucket")])
+def test_what_is_somebody_elses_is_answered_as_if_it_were_not_there(system, who, kept, path, port):
+    absent = {"audit_id": "audit_999999999", "trace": name("trace"), "seq": 999999999, "mark": name()}
+    theirs = system.call(who.core, "GET", path.format(**kept["other"]), port=port)
+    nothing = system.call(who.core, "GET", path.format(**absent), port=port)
+    assert theirs.status_code == nothing.status_code in (403, 404), (theirs.text, nothing.text)
+
+    def shape(answer, of):
+        told = {key: value for key, value in plain(answer).items()
+                if key not in ("audit_id", "details", "escalation")}
+        text = json.dumps(told)
+        for known in of.values():
+            text = text.replace(str(known), "?")
+        return text
+
+    assert shape(theirs, kept["other"]) == shape(nothing, absent)
+    assert system.call(who.other, "GET", path.format(**kept["other"]), port=port).status_code == 200
+    assert system.call(who.owner, "GET", path.format(**kept["other"]), port=port).status_code == 200
+
+
+def test_audit_entries_violations_and_quotas_are_sifted(system, who, kept):
+    for token, product, role in ((who.core, "gurukul", "bhiv_core"), (who.other, "ai_avatar", "agent_other")):
+        page = system.call(token, "GET", "/bucket/audit/log?limit=1000").json()
+        assert page["count"] == len(page["entries"]) > 0
+        for entry in page["entries"]:
+            assert entry["product"] == product if "product" in entry else entry["requester_id"] == role
+        told = system.call(token, "GET", "/governance/violations?hours=1").json()
+        assert "by_requester" not in told and told["count"] == len(told["violations"])
+        for one in told["violations"]:
+            assert one["product"] == product if one.get("product") else one["requester_id"] == role
+        quotas = system.call(token, "GET", "/bucket/quota").json()
+        assert [one["product"] for one in quotas["products"]] == [product] and "total" not in quotas
+    assert len(system.call(who.owner, "GET", "/bucket/quota").json()["products"]) == 4
+
+
+def test_a_trace_shows_an_identity_its_own_steps(system, who):
+    trace = name("trace")
+    for token, product, role in ((who.core, "gurukul", "bhiv_core"), (who.other, "ai_avatar", "agent_other")):
+        wrote = system.call(token, "POST", "/bucket/artifact/write", artifact(name(role), product, created_by=role),
+                            headers={"X-Trace-Id": trace})
+        assert wrote.status_code == 200
+    shown = {person: system.call(getattr(who, person), "GET", f"/trace/{trace}", port="console").text
+             for person in ("core", "other", "owner")}
+    assert "agent_other" not in shown["core"] and "bhiv_core" in shown["core"]
+    assert "bhiv_core-" not in shown["other"] and "agent_other" in shown["other"]
+    assert "agent_other" in shown["owner"] and "bhiv_core" in shown["owner"]
+
+
+def lines_of(system, token, path):
+    """A stream's lines, with how to close it."""
+    answer = system.call(token, "GET", path, port="console", stream=True)
+    assert answer.status_code == 200, answer.text
+    return answer, answer.iter_lines(chunk_size=1)
+
+
+@pytest.mark.parametrize("topic", ["agent.>", "bucket.out.>", "mine.>"])
+def test_a_stream_shows_an_identity_its_own(system, who, topic):
+    answer, lines = lines_of(system, who.core, f"/events/stream?topic={topic}")
+    next(lines)  # it is open
+    head = system.call(who.owner, "GET", "/bus/events?limit=1", port="console").json()["head"]
+    assert head > 0
+    marks = {}
+    for person, token, product in (("other", who.other, "ai_avatar"), ("core", who.core, "gurukul")):
+        marks[person] = name(person)
+
+        def say():
+            if topic.startswith("bucket"):
+                body = {**HOLD, "product": product, "details": {"mark": marks[person]}}
+                assert system.call(token, "POST", "/bucket/audit/append", body).status_code == 200
+            else:
+                body = {"topic": topic[:-1] + "note", "data": {"mark": marks[person]}}
+                assert system.call(token, "POST", "/bus/publish", body, "console").status_code == 200
+
+        say()
+    seen = ""
+    for line in lines:
+        seen += line.decode()
+        if marks["core"] in seen:
+            break
+    answer.close()
+    assert marks["other"] not in seen
+
+
+def test_a_stream_ends_when_its_token_is_revoked(system):
+    token = system.token("bhiv_core")
+    answer, lines = lines_of(system, token, "/events/stream?topic=agent.>")
+    next(lines)
+    system.revoke(token)
+    ended = time.monotonic() + 10
+    for _ in lines:
+        assert time.monotonic() < ended, "it goes on"
+    answer.close()
+
+
+# --- Audit, floods, secrets ----------------------------------------------------------------------
+
+
+def test_a_flood_without_a_token_is_one_entry_a_minute(system, who):
+    before = len(denials(system, who))
+    for _ in range(50):
+        assert requests.get(system.url("bucket", "/core/stats"), timeout=15).status_code == 401
+    after = denials(system, who)
+    assert 1 <= len(after) and len(after) - before <= 1
+    assert all(one["error_code"] == "UNAUTHENTICATED" for one in after)
+
+
+def denials(system, who):
+    entries = system.call(who.owner, "GET", "/bucket/audit/log?limit=1000&after=-1").json()["entries"]
+    return [one for one in entries if one.get("error_code") == "UNAUTHENTICATED"]
+
+
+def test_nothing_of_a_token_is_told_anywhere(system, who):
+    tokens = [getattr(who, person) for person in vars(who)] + [system.owner_token]
+    secrets = [token.rsplit("_", 1)[-1] for token in tokens]
+    system.call(who.core, "GET", f"/core/stats?requester_id={who.core}")
+    said = [system.log_path.read_text(errors="replace"), (system.folder / "tokens").read_text()]
+    for port in PORTS:
+        for path in ("/metrics", "/health", "/status", "/openapi.json", "/nothing"):
+            said.append(system.call(who.core, "GET", path, port=port).text)
+    said.append(system.call(who.core, "GET", "/config", port="core").text)
+    for part in system.names():
+        said.append(pathlib.Path(f"/proc/{system.pid(part)}/cmdline").read_bytes().decode())
+        said.append(pathlib.Path(f"/proc/{system.pid(part)}/environ").read_bytes().decode())
+    with Peer(system.ingress, system.egress) as peer:
+        said += [str(record) for record in peer.fetch_all([""])]
+    for secret in secrets:
+        assert not any(secret in text for text in said)
+    assert (system.folder / "tokens").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_known_id_takes_as_long_as_an_unknown_one(system, who):
+    def median(token):
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Bearer {token}"
+            taken = []
+            for _ in range(300):
+                start = time.perf_counter()
+                assert session.get(system.url("bucket", "/openapi.json"), timeout=15).status_code == 401
+                taken.append(time.perf_counter() - start)
+            return statistics.median(taken)
+
+    known = who.core[:-4] + ("0000" if who.core[-4:] != "0000" else "1111")
+    unknown = f"bhiv_{'0' * 12}_{'0' * 64}"
+    median(known)  # warm
+    pairs = [(median(known), median(unknown)) for _ in range(3)]
+    ratios = [one / other for one, other in pairs]
+    assert 0.5 < statistics.median(ratios) < 2, pairs
+
+
+# --- Limits --------------------------------------------------------------------------------------
+
+
+def test_an_identity_is_limited_wherever_it_comes_from(bhiv, tmp_path):
+    with Guarded(bhiv, tmp_path / "d", args=()) as system:
+        system.ready()
+        core, other = system.token("bhiv_core"), system.token("agent_other")
+        answer = system.call(core, "GET", "/openapi.json")
+        assert int(answer.headers["RateLimit-Limit"]) == 5000
+        left = int(answer.headers["RateLimit-Remaining"])
+        assert int(system.call(other, "GET", "/openapi.json").headers["RateLimit-Remaining"]) <= left + 1
+        body = {**HOLD, "product": "ai_avatar"}
+        statuses = [system.call(core, "POST", "/bucket/audit/append", body).status_code for _ in range(120)]
+        assert set(statuses) <= {403, 429} and statuses[0] == 403
+
+
+def test_connections_of_one_address_are_bounded(bhiv, tmp_path):
+    import socket
+
+    env = {"BHIV_ADDRESS_CONNECTIONS": "5"}
+    with Guarded(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bridge"), env=env) as system:
+        held = [socket.create_connection(("127.0.0.1", system.base + 1)) for _ in range(5)]
+        for one in held:
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert one.recv(4096).startswith(b"HTTP/1.1 200")
+        with socket.create_connection(("127.0.0.1", system.base + 1)) as more:
+            more.settimeout(10)
+            try:
+                more.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert more.recv(4096) == b"", "the sixth is closed"
+            except ConnectionError:
+                pass
+        held.pop().close()
+        eventually(lambda: alive(system), 10, what="there is room again")
+        for one in held:
+            one.close()
+
+
+def alive(system):
+    try:
+        return requests.get(system.url("bucket", "/healthz"), timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+# --- TLS and starting ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", name="pem")
+def fixture_pem(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pem")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    key.chmod(0o600)
+    return cert, key
+
+
+def test_the_bridge_speaks_tls(bhiv, tmp_path, pem):
+    cert, key = pem
+    env = {"BHIV_TLS_CERT": str(cert), "BHIV_TLS_KEY": str(key)}
+    with Guarded(bhiv, tmp_path / "d", env=env) as system:
+        url = f"https://127.0.0.1:{system.base + 1}"
+        ready = eventually(lambda: requests.get(url + "/readyz", verify=str(cert), timeout=5).status_code == 200)
+        assert ready
+        assert requests.get(url + "/core/stats", verify=str(cert), timeout=5).status_code == 401
+        headers = {"Authorization": f"Bearer {system.token('bhiv_core')}"}
+        with requests.Session() as session:
+            options = {"headers": headers, "verify": str(cert), "timeout": 10}
+            for _ in range(20):
+                body = {**artifact(created_by="bhiv_core"), "content": {"text": "x" * 300000}}
+                wrote = session.post(url + "/bucket/artifact/write", json=body, **options)
+                assert wrote.status_code == 200, wrote.text
+                of = {"artifact_id": body["artifact_id"], "product": "gurukul"}
+                read = session.get(url + "/bucket/artifact/read", params=of, **options)
+                assert len(read.json()["content"]["text"]) == 300000
+            big = session.post(url + "/bucket/audit/append", data=b"x" * (1 << 21), **options)
+            assert big.status_code == 413 and big.json()["error_code"] == "PAYLOAD_TOO_LARGE"
+        old = subprocess.run(["openssl", "s_client", "-connect", url[8:], "-tls1_1"], stdin=subprocess.DEVNULL,
+                             capture_output=True, timeout=20, check=False)
+        assert b"Cipher is (NONE)" in old.stdout
+        with pytest.raises(requests.RequestException):
+            requests.get(url.replace("https", "http") + "/healthz", timeout=5)
+
+
+@pytest.mark.parametrize("kind", ["alone", "absent", "no certificate", "open key", "another key"])
+def test_a_certificate_that_cannot_be_used_is_said_at_start(bhiv, tmp_path, pem, kind):
+    cert, key = pem
+    other = tmp_path / "other.pem"
+    args = {"alone": ["--tls-cert", str(cert)],
+            "absent": ["--tls-cert", str(cert), "--tls-key", str(tmp_path / "absent")],
+            "no certificate": ["--tls-cert", str(key), "--tls-key", str(key)],
+            "open key": ["--tls-cert", str(cert), "--tls-key", str(other)],
+            "another key": ["--tls-cert", str(cert), "--tls-key", str(other)]}[kind]
+    if kind == "open key":
+        other.write_text(key.read_text())
+        other.chmod(0o644)
+    else:
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-out", str(other)], check=True, capture_output=True)
+        other.chmod(0o600)
+    done = start_bridge(bhiv, tmp_path, *args)
+    assert done.returncode == 78, done.stderr
+    assert "bhiv bridge:" in done.stderr and "PRIVATE" not in done.stderr
+
+
+def start_bridge(bhiv, folder, *args):
+    """A bridge that is expected not to start."""
+    off = [f"--{port}-port=0" for port in PORTS[1:]]
+    return subprocess.run([bhiv, "bridge", "--dir", str(folder / "d"), "--karma-port=18999", *off, *args],
+                          capture_output=True, text=True, timeout=20, check=False, env={"PATH": os.environ["PATH"]})
+
+
+def test_only_with_tokens_is_anything_but_loopback_listened_to(bhiv, tmp_path):
+    done = start_bridge(bhiv, tmp_path, "--http-bind=0.0.0.0")
+    assert done.returncode == 78 and "BHIV_ALLOW_ANONYMOUS" in done.stderr
+    (tmp_path / "d" / "tokens").write_text("nonsense\n")
+    (tmp_path / "d" / "tokens").chmod(0o600)
+    done = start_bridge(bhiv, tmp_path, "--secure")
+    assert done.returncode == 78 and "tokens" in done.stderr
+
+
+def test_where_no_tokens_are_asked_for_everything_is_as_it_was(shared_system):
+    answer = requests.get(shared_system.url("bucket", "/core/stats"), timeout=10,
+                          headers={"Authorization": "Bearer nonsense"})
+    assert answer.status_code == 200
