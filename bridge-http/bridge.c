@@ -236,6 +236,10 @@ prepare_access(bridge_t *self)
                 options->http_bind);
         return EX_CONFIG;
     }
+    if (asks_for_tokens || options->tls_key != NULL) {
+        const struct rlimit none = {0}; // no core: there would be secrets in it
+        (void) setrlimit(RLIMIT_CORE, &none);
+    }
     int status = bridge_tls_load(options->tls_cert, options->tls_key, &self->tls);
     if (status != 0 || !asks_for_tokens) {
         return status;
@@ -267,6 +271,7 @@ bridge_run(const bridge_options_t *options)
     const client_options_t client = {.source = "bhiv_bridge",
                                      .ingress = options->ingress,
                                      .egress = options->egress,
+                                     .cert = options->cert,
                                      .service = "bridge"}; // for req.bridge.requests
     self.client = client_new(self.loop, &client);
     self.metrics = bridge_metrics_new();

@@ -6,6 +6,7 @@
 
 typedef struct {
     const char *dir;     // the system's folder: owner.token is read from here
+    const cert_t *cert;  // who we are on tcp, see client.h; NULL: plain
     const char *ingress; // the broker's endpoints
     const char *egress;
     const char *http_bind; // address to listen on, "127.0.0.1"

@@ -139,7 +139,11 @@ open_ears(bridge_hub_t *self)
 {
     const bridge_options_t *options = self->bridge->options;
     const client_options_t client = {
-        .source = "bhiv_bridge", .ingress = options->ingress, .egress = options->egress};
+        .source = "bhiv_bridge",
+        .ingress = options->ingress,
+        .egress = options->egress,
+        .cert = options->cert,
+    };
     self->ears = client_new(self->bridge->loop, &client);
     (void) snprintf(self->consumer, sizeof(self->consumer), "ears-%s", client_instance(self->ears));
     client_on_welcome(self->ears, on_welcome, self);

@@ -1,5 +1,6 @@
 // access.c - the rules that hold on an open bus.
 #include "access.h"
+#include <string.h>
 
 access_grant_t
 access_hear(bus_view_t prefix)
@@ -60,4 +61,95 @@ access_say(bus_view_t topic, topic_class_t class_, const header_t *header, const
         return BUS_OK;
     }
     return BUS_INVALID_TOPIC;
+}
+
+// --- Under rules -------------------------------------------------------------------------------
+
+bool
+access_is_own_inbox(const who_peer_t *peer, bus_view_t inbox)
+{
+    const bus_view_t head = VIEW_LITERAL("_inbox.");
+    if (!view_starts(inbox, head)) {
+        return false;
+    }
+    size_t size = strlen(peer->name);
+    bus_view_t rest = view_from(inbox.data + head.size, inbox.size - head.size);
+    return size > 0 && rest.size > size && memcmp(rest.data, peer->name, size) == 0 &&
+           rest.data[size] == '.';
+}
+
+bool
+access_may_hear(const who_peer_t *peer, bus_view_t prefix, breach_reason_t *reterr_reason)
+{
+    if (prefix.size > 0 && prefix.data[0] == '_') {
+        *reterr_reason = BREACH_INBOX;
+        return access_is_own_inbox(peer, prefix);
+    }
+    *reterr_reason = BREACH_SUBSCRIBE;
+    return rules_cover(peer->rules, RULES_SUBSCRIBE, prefix);
+}
+
+bool
+access_may_say(const who_peer_t *peer,
+               bus_view_t topic,
+               topic_class_t class_,
+               breach_reason_t *reterr_reason)
+{
+    switch (class_) {
+    case TOPIC_JOURNALED:
+    case TOPIC_LIVE:
+        *reterr_reason = BREACH_PUBLISH;
+        return rules_allow(peer->rules, RULES_PUBLISH, topic);
+    case TOPIC_REQUEST:
+        *reterr_reason = BREACH_REQUEST;
+        return rules_allow(peer->rules, RULES_REQUEST, topic);
+    case TOPIC_BUS:
+        *reterr_reason = BREACH_REQUEST;
+        return !(view_is(topic, "$bus.stats") || view_is(topic, "$bus.peers")) ||
+               rules_allow(peer->rules, RULES_REQUEST, topic);
+    case TOPIC_INBOX:
+        *reterr_reason = BREACH_REPLY;
+        return rules_has(peer->rules, RULES_SERVE) || access_is_own_inbox(peer, topic);
+    }
+    return false;
+}
+
+static bool
+is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+static bool
+ends_in_uuid(bus_view_t name)
+{
+    enum { UUID_SIZE = 36 };
+    if (name.size < UUID_SIZE) {
+        return false;
+    }
+    const char *uuid = name.data + name.size - UUID_SIZE;
+    for (int i = 0; i < UUID_SIZE; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (is_dash ? uuid[i] != '-' : !is_hex(uuid[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+access_may_consume(const who_peer_t *peer, bus_view_t consumer)
+{
+    if (ends_in_uuid(consumer)) {
+        return true;
+    }
+    for (size_t size = 1; size <= consumer.size; size++) {
+        bool is_end =
+            size == consumer.size || consumer.data[size] == '-' || consumer.data[size] == '.';
+        bus_view_t head = view_from(consumer.data, size);
+        if (is_end && (view_is(head, peer->name) || rules_allow(peer->rules, RULES_SERVE, head))) {
+            return true;
+        }
+    }
+    return false;
 }

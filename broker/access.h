@@ -1,15 +1,18 @@
-// access.h - who may say and hear what: the place for rules.
+// access.h - who may say and hear what.
 //
-// Open for now: whoever reaches the ipc sockets (a private folder) or loopback tcp may say and hear
-// every application topic. What holds even so is here: the bus's own topics and name are its own,
-// an inbox is heard by its owner alone. (broker.c refuses tcp beyond loopback.)
+// Whoever reaches the ipc sockets (a private folder), or loopback tcp of an open bus, may say and
+// hear every application topic. What holds even so is here: the bus's own topics and name are its
+// own, an inbox is heard as a whole alone. Who came by CURVE may what its name's rules (rules.h)
+// say, and nothing else. (broker.c refuses tcp beyond loopback without CURVE.)
 // Pure functions, any thread. Source: docs/protocol.md section 3.
 #pragma once
+#include "breach.h"
 #include "proto/auto.h"
 #include "proto/error.h"
 #include "proto/header.h"
 #include "proto/topic.h"
 #include "proto/view.h"
+#include "who.h"
 #include <stdbool.h>
 
 typedef enum {
@@ -33,3 +36,21 @@ BUS_CHECK bus_err_t access_say(bus_view_t topic,
                                topic_class_t class_,
                                const header_t *header,
                                const char **reterr_why);
+
+// --- Under rules --------------------------------------------------------------------------------
+//
+// Of a peer that came by CURVE, beside what holds for all. *reterr_reason says what was tried.
+
+// Whether an inbox is the peer's own: `_inbox.<name>.<unique>`.
+bool access_is_own_inbox(const who_peer_t *peer, bus_view_t inbox);
+// Whether it may hear what begins with `prefix`, which access_hear grants.
+bool access_may_hear(const who_peer_t *peer, bus_view_t prefix, breach_reason_t *reterr_reason);
+// Whether it may say on `topic`, of class `class_`. What is said to the broker is checked by what
+// it is (control.c), but for the questions $bus.stats and $bus.peers.
+bool access_may_say(const who_peer_t *peer,
+                    bus_view_t topic,
+                    topic_class_t class_,
+                    breach_reason_t *reterr_reason);
+// Whether it may read by this name: its own, that of a service of its, one of either with something
+// behind a `-` or `.`, or one that ends in a UUID, which nobody else can know.
+bool access_may_consume(const who_peer_t *peer, bus_view_t consumer);

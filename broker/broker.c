@@ -4,10 +4,13 @@
 #include "journal.h"
 #include "router.h"
 #include "runtime/address.h"
+#include "runtime/cert.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "zap.h"
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,9 +30,10 @@ find_places(const broker_options_t *options, gate_places_t *ret_places)
                    (options->tcp_in > 0 || options->tcp_out > 0);
     // Without CURVE nothing says who speaks there, and libzmq 4.3.4 cannot bound an endless
     // multipart message.
-    if (has_tcp && !address_is_loopback(options->tcp_bind)) {
-        log_error(
-            "config_refused", "bind=%s why=\"tcp beyond loopback needs CURVE\"", options->tcp_bind);
+    if (has_tcp && !options->is_secure && !address_is_loopback(options->tcp_bind)) {
+        log_error("config_refused",
+                  "bind=%s why=\"tcp beyond loopback needs CURVE: --secure\"",
+                  options->tcp_bind);
         return false;
     }
     for (int i = 0; i < 2; i++) {
@@ -103,31 +107,100 @@ on_stop(void *arg, int signal_number)
     router_stop(arg);
 }
 
-// The signals that are no reason to do anything.
 static void
-on_signal(void *arg BUS_UNUSED, int signal_number BUS_UNUSED)
+on_signal(void *arg, int signal_number)
 {
-}
-
-static void
-close_context(void **context_p)
-{
-    if (*context_p != NULL) {
-        zmq_ctx_term(*context_p); // waits for the linger of the sockets, 500 ms
-        *context_p = NULL;
+    if (signal_number == SIGHUP) {
+        router_reload(arg);
     }
 }
+
+// --- Keeping the gate --------------------------------------------------------------------------
+
+// What the sockets live in: a context, and who keeps its gate.
+typedef struct {
+    void *context;
+    cert_t cert; // the broker's own
+    zap_t *zap;  // NULL: an open bus
+    bool is_failed;
+    loop_t *loop; // borrowed
+} place_t;
+
+static void
+close_place(place_t *place)
+{
+    if (place->context == NULL) {
+        return;
+    }
+    bool is_ours = place->zap == NULL;
+    zap_destroy(&place->zap);
+    // Waits for the linger of the sockets, 500 ms.
+    if (is_ours) {
+        zmq_ctx_term(place->context);
+    } else {
+        zap_close_context();
+    }
+    cert_clear(&place->cert);
+}
+
+// Nothing that comes by tcp can be believed any more.
+static void
+on_zap_failed(void *arg, const char *why)
+{
+    place_t *place = arg;
+    log_error("gate_open", "why=\"%s\" hint=\"the broker stops serving\"", why);
+    place->is_failed = true;
+    loop_stop(place->loop);
+}
+
+// Returns an exit status.
+static int
+open_place(const broker_options_t *options, loop_t *loop, place_t *ret_place)
+{
+    ret_place->loop = loop;
+    if (!options->is_secure) {
+        ret_place->context = zmq_ctx_new();
+        assert(ret_place->context != NULL);
+        return 0;
+    }
+    const char *why = NULL;
+    bus_err_t err = cert_load(options->dir, CERT_BROKER, &ret_place->cert, &why);
+    if (err != BUS_OK) {
+        log_error("config_refused",
+                  "certificate=%s/" CERT_FOLDER "/" CERT_BROKER ".cert why=\"%s\" "
+                  "hint=\"bhiv keys cert " CERT_BROKER "\"",
+                  options->dir,
+                  why);
+        return EX_CONFIG;
+    }
+    err = zap_new(options->dir, &ret_place->cert, &ret_place->zap, &why);
+    if (err != BUS_OK) {
+        log_error("gate_not_kept", "why=\"%s\"", why);
+        zap_close_context();
+        return EX_SOFTWARE;
+    }
+    ret_place->context = zap_context();
+    zap_watch(ret_place->zap, loop, on_zap_failed, ret_place);
+    return 0;
+}
+
+// --- Running -----------------------------------------------------------------------------------
 
 static int
 run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, journal_t *journal)
 {
-    BUS_AUTO(close_context) void *context = zmq_ctx_new();
-    assert(context != NULL);
+    BUS_AUTO(close_place) place_t place = {.context = NULL};
+    int status = open_place(options, loop, &place);
+    if (status != 0) {
+        return status;
+    }
     BUS_AUTO(router_destroy) router_t *router = NULL;
     const router_options_t router_options = {
         .loop = loop,
-        .context = context,
+        .context = place.context,
         .journal = journal,
+        .zap = place.zap,
+        .dir = options->dir,
         .places = places,
         .pending_bytes = options->pending_bytes,
         .is_trimming = options->retention_bytes > 0 || options->retention_ms > 0,
@@ -136,10 +209,11 @@ run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, 
     bus_err_t err = router_new(&router_options, &router, &problem);
     if (err != BUS_OK) {
         log_error("not_bound", "address=%s why=\"%s\"", problem.where, problem.why);
-        return err == BUS_CONFLICT ? EX_TEMPFAIL : EX_IOERR;
+        int failed = err == BUS_FORBIDDEN ? EX_CONFIG : EX_IOERR;
+        return err == BUS_CONFLICT ? EX_TEMPFAIL : failed;
     }
     loop_on_stop(loop, on_stop, router);
-    loop_on_signal(loop, on_signal, NULL);
+    loop_on_signal(loop, on_signal, router);
     printf("ready %s\n", router_ingress(router));
     fflush(stdout);
     log_info("ready",
@@ -149,7 +223,7 @@ run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, 
              (unsigned long long) router_head(router));
     loop_run(loop);
     log_info("stopped", "head=%llu", (unsigned long long) router_head(router));
-    return 0;
+    return place.is_failed ? EX_SOFTWARE : 0;
 }
 
 int

@@ -50,14 +50,14 @@ handle_beat(router_t *self, message_t *message, const void *body, const char **r
 }
 
 static bus_err_t
-handle_bye(router_t *self,
-           message_t *message BUS_UNUSED,
-           const void *body,
-           const char **reterr_why BUS_UNUSED)
+handle_bye(router_t *self, message_t *message, const void *body, const char **reterr_why)
 {
     const schema_bye_t *bye = body;
-    presence_leave(self, bye->instance);
-    return BUS_OK;
+    bus_err_t err = warden_is_own_instance(self, message, bye->instance, reterr_why);
+    if (err == BUS_OK) {
+        presence_leave(self, bye->instance);
+    }
+    return err;
 }
 
 static bus_view_t
@@ -117,6 +117,10 @@ handle_fetch(router_t *self,
         self->stats.orphans++;
         return BUS_OK;
     }
+    bus_err_t err = warden_may_fetch(self, message, reterr_why);
+    if (err != BUS_OK) {
+        return err;
+    }
     schema_fetch_t fetch;
     schema_problems_t problems;
     if (consumer_count(self->consumers) == CONSUMERS_MAX &&
@@ -148,16 +152,16 @@ handle_fetch(router_t *self,
 }
 
 static bus_err_t
-handle_forget(router_t *self,
-              message_t *message,
-              const void *body,
-              const char **reterr_why BUS_UNUSED)
+handle_forget(router_t *self, message_t *message, const void *body, const char **reterr_why)
 {
     const schema_forget_t *forget = body;
+    bus_err_t err = warden_may_consume(self, message, forget->consumer, reterr_why);
+    if (err != BUS_OK) {
+        return err;
+    }
     batch_entry_t entry = {.kind = BATCH_FORGET, .header = message->header};
     entry.header.source = forget->consumer;
-    bus_err_t err =
-        gather_reserve(self->gather, 1, message->header_bytes.size + forget->consumer.size);
+    err = gather_reserve(self->gather, 1, message->header_bytes.size + forget->consumer.size);
     if (err == BUS_OK) {
         consumer_forget(self->consumers, forget->consumer);
         gather_add(self->gather, &entry);
@@ -189,7 +193,11 @@ handle_batch(router_t *self,
              const char **reterr_why BUS_UNUSED)
 {
     group_problem_t problem;
-    bus_err_t err = group_read(self->group, message->body, &message->header, &problem);
+    bus_err_t err =
+        group_read(self->group, message->body, &message->header, message->peer, &problem);
+    if (err == BUS_UNAUTHORIZED_ACCESS && message->peer != NULL) {
+        warden_breach(self, message->peer->name, BREACH_PUBLISH, problem.topic);
+    }
     if (err != BUS_OK) {
         return refuse_batch(self, message, err, &problem);
     }
@@ -252,7 +260,12 @@ handle_stats(router_t *self,
     pack_pair_uint(out, "inboxes", egress_inboxes(self->egress));
     pack_text(out, "consumers");
     consumer_pack(self->consumers, position->head, out);
-    pack_count(out, place, 18 + stats_pack(&self->stats, out));
+    uint32_t count = 18 + stats_pack(&self->stats, out);
+    if (self->who != NULL) {
+        warden_pack(self, out);
+        count++;
+    }
+    pack_count(out, place, count);
     answer_to_t to = answer_to_header(&message->header, false);
     answer_body(self->answer, &to, pack_view(out));
     return BUS_OK;

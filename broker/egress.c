@@ -30,10 +30,13 @@ enum {
 };
 
 struct egress {
-    void *socket;           // borrowed
-    stats_t *stats;         // borrowed
-    egress_inbox_fn *fn;    // told of each subscription to an inbox
-    void *arg;              // of fn
+    void *socket;        // borrowed
+    stats_t *stats;      // borrowed
+    egress_inbox_fn *fn; // told of each subscription to an inbox
+    void *arg;           // of fn
+    who_t *who;          // borrowed; NULL: an open bus
+    egress_breach_fn *breach_fn;
+    void *breach_arg;
     inbox_table_t *inboxes; // the live ones
     zmq_msg_t *names;       // the topic frame of each live inbox, by its place
     uint16_t *subscribed;   // FDS_MAX of them: subscriptions that the connection holds
@@ -83,6 +86,14 @@ egress_destroy(egress_t **self_p)
     inbox_table_destroy(&self->inboxes);
     free(self);
     *self_p = NULL;
+}
+
+void
+egress_guard(egress_t *self, who_t *who, egress_breach_fn *fn, void *arg)
+{
+    self->who = who;
+    self->breach_fn = fn;
+    self->breach_arg = arg;
 }
 
 void
@@ -236,6 +247,24 @@ egress_forget(egress_t *self, int fd)
     }
 }
 
+// Whether whoever sent the subscription may hear that. A stranger, whom ZAP let in and we do not
+// know, is cut.
+static bool
+may_hear(egress_t *self, zmq_msg_t *message, bus_view_t prefix, int fd)
+{
+    const who_peer_t *peer = self->who == NULL ? NULL : who_of(self->who, GATE_OUT, message);
+    breach_reason_t reason = BREACH_CERTIFICATE;
+    if (peer == NULL || access_hear(prefix) == ACCESS_REFUSED ||
+        (peer->name[0] != '\0' && access_may_hear(peer, prefix, &reason))) {
+        return true; // the second is refused by its form
+    }
+    self->breach_fn(self->breach_arg, peer, reason, prefix);
+    if (reason == BREACH_CERTIFICATE) {
+        reset_connection(self, fd);
+    }
+    return false;
+}
+
 static void
 take_upstream(egress_t *self, zmq_msg_t *message)
 {
@@ -253,6 +282,8 @@ take_upstream(egress_t *self, zmq_msg_t *message)
         reset_connection(self, fd);
     } else if (!count_subscription(self, fd, bytes.data[0] == 1)) {
         refuse_subscription(self, prefix, "subscriptions_max");
+    } else if (bytes.data[0] == 1 && !may_hear(self, message, prefix, fd)) {
+        refuse_subscription(self, prefix, "not_allowed");
     } else if (bytes.data[0] == 1) {
         subscribe(self, prefix, fd);
     } else {

@@ -6,12 +6,14 @@
 // only its own. What all of them leave unread is bounded in bytes (held.h): above the soft bound
 // who does not read is cut (clog.h), above the hard one nobody gets what is not small.
 #pragma once
+#include "breach.h"
 #include "held.h"
 #include "inbox.h"
 #include "proto/auto.h"
 #include "proto/topic.h"
 #include "proto/view.h"
 #include "stats.h"
+#include "who.h"
 #include <stdbool.h>
 #include <zmq.h>
 
@@ -19,10 +21,17 @@ typedef struct egress egress_t;
 
 // Called when somebody listens on an inbox (again).
 typedef void(egress_inbox_fn)(void *arg, bus_view_t inbox);
+// Called when a peer wanted to hear what it may not.
+typedef void(egress_breach_fn)(void *arg,
+                               const who_peer_t *peer,
+                               breach_reason_t reason,
+                               bus_view_t prefix);
 
 // `stats` is borrowed. It has no socket yet.
 egress_t *egress_new(stats_t *stats, egress_inbox_fn *fn, void *arg);
 void egress_destroy(egress_t **self_p);
+// Has subscriptions that come by CURVE follow the rules. `who` is borrowed.
+void egress_guard(egress_t *self, who_t *who, egress_breach_fn *fn, void *arg);
 // Speaks through this XPUB, which is borrowed.
 void egress_attach(egress_t *self, void *socket);
 

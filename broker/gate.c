@@ -33,7 +33,8 @@ struct gate {
     void *context;               // borrowed
     stats_t *stats;              // borrowed
     const gate_places_t *places; // borrowed
-    gate_closed_fn *closed_fn;   // told of each end at the way out
+    const zap_t *zap;            // borrowed; NULL: an open bus
+    gate_closed_fn *closed_fn;   // told of each end
     void *closed_arg;
     door_t doors[2];
     uint64_t limit;          // connections; one more is ended at once
@@ -66,6 +67,7 @@ gate_new(const gate_options_t *options)
     self->context = options->context;
     self->places = options->places;
     self->stats = options->stats;
+    self->zap = options->zap;
     self->closed_fn = options->closed_fn;
     self->closed_arg = options->closed_arg;
     self->limit = connection_limit();
@@ -132,10 +134,11 @@ watch(gate_t *self, gate_door_t which)
     door_t *door = &self->doors[which];
     char address[64];
     snprintf(address, sizeof(address), "inproc://broker.monitor.%d", which);
-    int rc =
-        zmq_socket_monitor(door->socket,
-                           address,
-                           ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED);
+    int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED;
+    if (self->zap != NULL) {
+        events |= ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+    }
+    int rc = zmq_socket_monitor(door->socket, address, events);
     assert(rc == 0);
     door->monitor = zmq_socket(self->context, ZMQ_PAIR);
     assert(door->monitor != NULL);
@@ -165,6 +168,9 @@ gate_open(gate_t *self, gate_door_t which, gate_problem_t *reterr_problem)
     set_options(door->socket, which);
     watch(self, which);
     bus_err_t err = bind_place(door->socket, self->places->ipc[which], reterr_problem);
+    if (self->zap != NULL) {
+        zap_protect(self->zap, door->socket); // ipc is bound, and stays as it is
+    }
     if (err == BUS_OK) {
         err = bind_place(door->socket, self->places->tcp[which], reterr_problem);
     }
@@ -226,9 +232,10 @@ read_event(gate_t *self, door_t *door)
     } else if (event == ZMQ_EVENT_DISCONNECTED && door->connections > 0) {
         door->connections--;
         self->stats->connections_closed++;
-        if (door == &self->doors[GATE_OUT]) {
-            self->closed_fn(self->closed_arg, (int) value);
-        }
+        self->closed_fn(self->closed_arg, (gate_door_t) (door - self->doors), (int) value);
+    } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH ||
+               event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
+        self->stats->handshakes_refused++;
     }
     return true;
 }

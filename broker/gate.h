@@ -9,6 +9,7 @@
 #include "proto/auto.h"
 #include "proto/error.h"
 #include "stats.h"
+#include "zap.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,13 +35,14 @@ typedef struct {
     char tcp[2][256]; // "tcp://…"
 } gate_places_t;
 
-// A connection at the way out ended: its descriptor may be another's from now on.
-typedef void(gate_closed_fn)(void *arg, int fd);
+// A connection ended: its descriptor may be another's from now on.
+typedef void(gate_closed_fn)(void *arg, gate_door_t door, int fd);
 
 typedef struct {
     void *context;               // ZeroMQ's; borrowed
     const gate_places_t *places; // borrowed
     stats_t *stats;              // borrowed
+    const zap_t *zap;            // keeps tcp; borrowed; NULL: an open bus
     gate_closed_fn *closed_fn;
     void *closed_arg;
 } gate_options_t;

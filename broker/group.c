@@ -27,8 +27,10 @@ struct group {
     record_t *records; // `room` of them
     uint32_t count;
     uint32_t room;
-    pack_t *headers; // all stamped headers, one behind another
-    size_t bytes;    // of topics and bodies
+    pack_t *headers;        // all stamped headers, one behind another
+    size_t bytes;           // of topics and bodies
+    const header_t *outer;  // of the batch that is being read; borrowed
+    const who_peer_t *peer; // who sent it; borrowed; NULL: trusted
 };
 
 group_t *
@@ -84,15 +86,16 @@ check_header(bus_view_t bytes, header_t *ret_header, const char **reterr_why)
 
 // What a message of the batch takes over from it is what it does not say itself.
 static void
-stamp(group_t *self, bus_view_t bytes, const header_t *header, const header_t *outer)
+stamp(group_t *self, bus_view_t bytes, const header_t *header)
 {
+    const header_t *outer = self->outer;
     char id[ID_TEXT_SIZE];
     header_stamp_t add = {.journaled = true};
     if (header->id.data == NULL) {
         id_make(id);
         add.id = view_from(id, sizeof(id) - 1);
     }
-    if (header->source.data == NULL) {
+    if (header->source.data == NULL || self->peer != NULL) {
         add.source = outer->source;
     }
     if (header->time == 0) {
@@ -120,8 +123,9 @@ read_parts(walk_t *walk, bus_view_t ret_parts[3], const char **reterr_why)
 }
 
 static bus_err_t
-read_record(group_t *self, walk_t *walk, const header_t *outer, const char **reterr_why)
+read_record(group_t *self, walk_t *walk, group_problem_t *reterr_problem)
 {
+    const char **reterr_why = &reterr_problem->why;
     bus_view_t parts[3];
     header_t header;
     bus_err_t err = read_parts(walk, parts, reterr_why);
@@ -139,6 +143,13 @@ read_record(group_t *self, walk_t *walk, const header_t *outer, const char **ret
     if (err == BUS_OK) {
         err = access_say(parts[0], TOPIC_JOURNALED, &header, reterr_why);
     }
+    breach_reason_t reason;
+    if (err == BUS_OK && self->peer != NULL &&
+        !access_may_say(self->peer, parts[0], TOPIC_JOURNALED, &reason)) {
+        *reterr_why = "your certificate's rules do not let you say this";
+        reterr_problem->topic = parts[0];
+        err = BUS_UNAUTHORIZED_ACCESS;
+    }
     if (err == BUS_OK && walk_check(parts[2], WALK_JSON, BODY_DEPTH_MAX, reterr_why) != BUS_OK) {
         err = BUS_VALIDATION_FAILED;
     }
@@ -153,7 +164,7 @@ read_record(group_t *self, walk_t *walk, const header_t *outer, const char **ret
         .cause_seq = header.cause_seq,
         .cause_n = header.cause_n,
     };
-    stamp(self, parts[1], &header, outer);
+    stamp(self, parts[1], &header);
     record.header_size = pack_view(self->headers).size - record.header_at;
     self->bytes += record.topic.size + record.body.size;
     push(self, &record);
@@ -161,8 +172,14 @@ read_record(group_t *self, walk_t *walk, const header_t *outer, const char **ret
 }
 
 bus_err_t
-group_read(group_t *self, bus_view_t body, const header_t *outer, group_problem_t *reterr_problem)
+group_read(group_t *self,
+           bus_view_t body,
+           const header_t *outer,
+           const who_peer_t *peer,
+           group_problem_t *reterr_problem)
 {
+    self->outer = outer;
+    self->peer = peer;
     self->count = 0;
     self->bytes = 0;
     pack_clear(self->headers);
@@ -179,7 +196,7 @@ group_read(group_t *self, bus_view_t body, const header_t *outer, group_problem_
         return BUS_PAYLOAD_TOO_LARGE;
     }
     for (uint32_t i = 0; i < count; i++) {
-        bus_err_t err = read_record(self, &walk, outer, &reterr_problem->why);
+        bus_err_t err = read_record(self, &walk, reterr_problem);
         if (err != BUS_OK) {
             reterr_problem->index = i;
             return err;

@@ -7,6 +7,7 @@
 #include "proto/error.h"
 #include "proto/header.h"
 #include "proto/view.h"
+#include "who.h"
 #include <stdint.h>
 
 typedef struct group group_t;
@@ -16,16 +17,20 @@ void group_destroy(group_t **self_p);
 
 // Which of its messages is wrong, and how.
 typedef struct {
-    uint32_t index;  // UINT32_MAX: the batch as a whole
-    const char *why; // a literal
+    uint32_t index;   // UINT32_MAX: the batch as a whole
+    const char *why;  // a literal
+    bus_view_t topic; // of BUS_UNAUTHORIZED_ACCESS: what it may not say on
 } group_problem_t;
 
-// Reads `body`, the array that `outer` came with. Messages without id or time get one, without a
+// Reads `body`, the array that `outer` came with. `peer`: who sent it, by CURVE; all of it is its
+// own, whatever source is said inside, and BUS_UNAUTHORIZED_ACCESS where it may not publish that;
+// NULL: trusted. Messages without id or time get one, without a
 // source the outer's. BUS_INVALID_TOPIC where a topic is not journaled or not for peers,
 // BUS_PAYLOAD_TOO_LARGE where there are more than BATCH_COUNT_MAX, else BUS_VALIDATION_FAILED.
 BUS_CHECK bus_err_t group_read(group_t *self,
                                bus_view_t body,
                                const header_t *outer,
+                               const who_peer_t *peer,
                                group_problem_t *reterr_problem);
 
 typedef struct {

@@ -91,13 +91,19 @@ check_body(const message_t *message, const char **reterr_why)
 // Everything that docs/protocol.md section 2 asks of a message. The header is decoded first: it
 // says where a refusal goes.
 static bus_err_t
-check(message_t *message, int frame_count, const char **reterr_why)
+check(router_t *self, message_t *message, int frame_count, const char **reterr_why)
 {
+    message->peer = NULL;
+    message->is_renamed = false;
     message->class_ = TOPIC_LIVE;
     message->topic = egress_view(&message->frames[0]);
     message->header_bytes = egress_view(&message->frames[1]);
     message->body = egress_view(&message->frames[2]);
     bus_err_t header_err = header_decode(message->header_bytes, &message->header, reterr_why);
+    bus_err_t err = warden_admit(self, message, reterr_why);
+    if (err != BUS_OK) {
+        return err;
+    }
     if (frame_count != FRAMES) {
         *reterr_why = "a message has three frames";
         return BUS_MALFORMED_MESSAGE;
@@ -115,7 +121,10 @@ check(message_t *message, int frame_count, const char **reterr_why)
     if (header_err != BUS_OK) {
         return header_err;
     }
-    bus_err_t err = access_say(message->topic, message->class_, &message->header, reterr_why);
+    err = access_say(message->topic, message->class_, &message->header, reterr_why);
+    if (err == BUS_OK) {
+        err = warden_may_say(self, message, reterr_why);
+    }
     return err == BUS_OK ? check_body(message, reterr_why) : err;
 }
 
@@ -135,6 +144,9 @@ stamp_header(router_t *self, message_t *message, bool is_journaled, bus_view_t t
     }
     if (header->source.data == NULL) {
         header->source = VIEW_LITERAL("anonymous");
+        stamp.source = header->source;
+    }
+    if (message->is_renamed) {
         stamp.source = header->source;
     }
     if (header->time == 0) {
@@ -291,7 +303,7 @@ take_message(router_t *self, void *socket)
         zmq_msg_init(&message.frames[i]);
     }
     const char *why = NULL;
-    bus_err_t err = check(&message, count, &why);
+    bus_err_t err = check(self, &message, count, &why);
     size_t size = 1 + message.topic.size + message.header_bytes.size + message.body.size;
     if (err == BUS_OK) {
         hand_on(self, &message);

@@ -329,6 +329,13 @@ peer_began(peer_table_t *self, bus_view_t instance)
     }
 }
 
+bus_view_t
+peer_source(const peer_table_t *self, bus_view_t instance)
+{
+    uint32_t place = names_find(self->by_instance, instance);
+    return place == NAMES_NONE ? VIEW_NONE : self->instances[place]->peer.source;
+}
+
 uint32_t
 peer_count(const peer_table_t *self)
 {

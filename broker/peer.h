@@ -70,6 +70,9 @@ void peer_answered(peer_table_t *self, bus_view_t reply_to, bus_view_t id);
 // What waited at the instance is lost: it said hello, anew.
 void peer_began(peer_table_t *self, bus_view_t instance);
 
+// The source that an instance said hello as; absent where it is not known. Valid until the next
+// call that changes the table.
+bus_view_t peer_source(const peer_table_t *self, bus_view_t instance);
 uint32_t peer_count(const peer_table_t *self);
 // Calls `fn` for each, in no order.
 typedef void(peer_each_fn)(void *arg, const peer_t *peer);

@@ -62,6 +62,10 @@ presence_take(router_t *self,
         *reterr_why = "a service needs an inbox, where requests are handed to";
         return BUS_VALIDATION_FAILED;
     }
+    bus_err_t err = warden_may_serve(self, message, hello, reterr_why);
+    if (err != BUS_OK) {
+        return err;
+    }
     const peer_t peer = {
         .service = hello->service,
         .instance = hello->instance,
@@ -75,7 +79,7 @@ presence_take(router_t *self,
         .since = clock_wall_us(),
     };
     bool is_new;
-    bus_err_t err = peer_register(self->peers, &peer, clock_boot_ms(), &is_new);
+    err = peer_register(self->peers, &peer, clock_boot_ms(), &is_new);
     if (err != BUS_OK) {
         *reterr_why = "as many peers are known as may be";
         return err;

@@ -148,10 +148,15 @@ on_egress(void *arg)
 }
 
 static void
-on_closed(void *arg, int fd)
+on_closed(void *arg, gate_door_t door, int fd)
 {
     router_t *self = arg;
-    egress_forget(self->egress, fd);
+    if (self->who != NULL) {
+        who_forget(self->who, door, fd);
+    }
+    if (door == GATE_OUT) {
+        egress_forget(self->egress, fd);
+    }
 }
 
 static void
@@ -182,6 +187,7 @@ on_tick(void *arg)
     gate_tick(self->gate);
     presence_tick(self);
     control_tick(self);
+    warden_tick(self);
     refusal_tick(self);
     commit_flush(self);
     commit_tell_reader(self);
@@ -224,6 +230,7 @@ make(const router_options_t *options)
         .context = options->context,
         .places = options->places,
         .stats = &self->stats,
+        .zap = options->zap,
         .closed_fn = on_closed,
         .closed_arg = self,
     };
@@ -235,6 +242,11 @@ make(const router_options_t *options)
     self->consumers = consumer_table_new();
     self->header = pack_new();
     self->body = pack_new();
+    if (options->zap != NULL) {
+        self->who = who_new(options->dir);
+        self->breach = breach_new();
+        egress_guard(self->egress, self->who, warden_on_subscription, self);
+    }
     return self;
 }
 
@@ -261,6 +273,18 @@ router_new(const router_options_t *options, router_t **ret_self, gate_problem_t 
 {
     BUS_AUTO(router_destroy) router_t *self = make(options);
     take_position(self);
+    if (self->who != NULL) {
+        char problem[RULES_PROBLEM_SIZE] = "";
+        bus_err_t known = who_load(self->who, NULL, NULL, problem);
+        if (known != BUS_OK) {
+            char shown[RULES_PROBLEM_SIZE + 64];
+            log_error("access_not_loaded",
+                      "problem=%s",
+                      log_escape(view_from_text(problem), shown, sizeof(shown)));
+            *reterr_problem = (gate_problem_t){.where = "access", .why = "see above"};
+            return BUS_FORBIDDEN;
+        }
+    }
     *reterr_problem = (gate_problem_t){.where = "journal", .why = "its consumers cannot be read"};
     bus_err_t err = journal_consumers(options->journal, know_consumer, self);
     if (err == BUS_OK) {
@@ -295,6 +319,8 @@ router_destroy(router_t **self_p)
     group_destroy(&self->group);
     peer_table_destroy(&self->peers);
     consumer_table_destroy(&self->consumers);
+    who_destroy(&self->who);
+    breach_destroy(&self->breach);
     pack_destroy(&self->header);
     pack_destroy(&self->body);
     free(self);
@@ -319,8 +345,15 @@ router_stop(router_t *self)
     loop_t *loop = self->options.loop;
     loop_remove_socket(loop, gate_socket(self->gate, GATE_IN));
     loop_add_timer(loop, ROUTER_STOP_MS, 1, on_late, self);
+    warden_tell(self, true);
     commit_flush(self);
     stop_if_done(self);
+}
+
+void
+router_reload(router_t *self)
+{
+    warden_load(self, "SIGHUP");
 }
 
 const char *

@@ -17,6 +17,8 @@ typedef struct {
     void *context;      // ZeroMQ's; borrowed
     journal_t *journal; // open; nothing else uses it until the router is destroyed; borrowed
     const gate_places_t *places; // where to listen; borrowed
+    const zap_t *zap;            // keeps tcp; borrowed; NULL: an open bus
+    const char *dir;             // with zap: where certificates and rules are; borrowed
     uint64_t pending_bytes;      // see gather.h; 0: the default
     bool is_trimming;            // retention is set
 } router_options_t;
@@ -33,6 +35,10 @@ void router_destroy(router_t **self_p);
 // at most ROUTER_STOP_MS, whatever is left.
 void router_stop(router_t *self);
 enum { ROUTER_STOP_MS = 3500 };
+
+// Reads certificates and rules again: whoever is no longer what it was is cut. Nothing on an open
+// bus.
+void router_reload(router_t *self);
 
 // Where the first peer would connect, and the journal's last seq, for the lines that say so.
 const char *router_ingress(const router_t *self);

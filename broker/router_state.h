@@ -1,8 +1,10 @@
 // router_state.h - what the router's files share: ingress.c takes messages, control.c does what
 // $bus.* asks, commit.c hands batches over and answers what came back, presence.c keeps the peers,
-// refusal.c says no. Included by those and by router.c alone; one thread.
+// warden.c knows who may what, refusal.c says no. Included by those and by router.c alone; one
+// thread.
 #pragma once
 #include "answer.h"
+#include "breach.h"
 #include "committer.h"
 #include "consumer.h"
 #include "egress.h"
@@ -17,6 +19,7 @@
 #include "runtime/id.h"
 #include "runtime/identity.h"
 #include "stats.h"
+#include "who.h"
 
 typedef struct {
     char epoch[JOURNAL_EPOCH_SIZE]; // of the journal
@@ -52,8 +55,11 @@ struct router {
     stats_t stats;
     router_position_t position;
     router_refusals_t refusals;
-    uint64_t told_head;      // the head that the reader knows of
-    uint64_t commit_started; // microseconds, boot clock, of the block in commit
+    who_t *who;               // NULL: an open bus
+    breach_t *breach;         // likewise
+    uint64_t handshakes_told; // of stats.handshakes_refused, to `breach`
+    uint64_t told_head;       // the head that the reader knows of
+    uint64_t commit_started;  // microseconds, boot clock, of the block in commit
     bool is_stopping;
     bool is_looking;      // at who does not read: a timer is set
     bool is_trim_pending; // a trim is in some block
@@ -67,6 +73,8 @@ typedef struct {
     bus_view_t body;
     header_t header;
     topic_class_t class_;
+    const who_peer_t *peer;     // by CURVE; NULL: trusted. `header.source` is its name
+    bool is_renamed;            // header_bytes do not say that source
     char made_id[ID_TEXT_SIZE]; // where the peer gave none
 } message_t;
 
@@ -96,6 +104,49 @@ void control_tick(router_t *self);
 void commit_flush(router_t *self); // hands the next block over, where none is in commit
 void commit_read(router_t *self);  // takes blocks back
 void commit_tell_reader(router_t *self);
+
+// warden.c: what holds for peers that came by CURVE; all of it is BUS_OK for others. The refusals
+// are counted and told there; *reterr_why is a literal.
+//
+// Finds who speaks, puts its name into message->header, and takes a reply_to away that is not its
+// own. BUS_UNAUTHENTICATED, BUS_UNAUTHORIZED_ACCESS.
+BUS_CHECK bus_err_t warden_admit(router_t *self, message_t *message, const char **reterr_why);
+// BUS_UNAUTHORIZED_ACCESS: the topic; what hello or beat says of itself; somebody else's instance;
+// somebody else's consumer; what a fetch reads.
+BUS_CHECK bus_err_t warden_may_say(router_t *self,
+                                   const message_t *message,
+                                   const char **reterr_why);
+BUS_CHECK bus_err_t warden_may_serve(router_t *self,
+                                     const message_t *message,
+                                     const schema_hello_t *hello,
+                                     const char **reterr_why);
+BUS_CHECK bus_err_t warden_is_own_instance(router_t *self,
+                                           const message_t *message,
+                                           bus_view_t instance,
+                                           const char **reterr_why);
+BUS_CHECK bus_err_t warden_may_consume(router_t *self,
+                                       const message_t *message,
+                                       bus_view_t consumer,
+                                       const char **reterr_why);
+BUS_CHECK bus_err_t warden_may_fetch(router_t *self,
+                                     const message_t *message,
+                                     const char **reterr_why);
+// Counts one breach, and says it once a minute.
+void warden_breach(router_t *self, const char *name, breach_reason_t reason, bus_view_t subject);
+// An egress_breach_fn.
+void warden_on_subscription(void *arg,
+                            const who_peer_t *peer,
+                            breach_reason_t reason,
+                            bus_view_t prefix);
+// What the gate counted of handshakes that were refused.
+void warden_count_handshakes(router_t *self);
+// Reads certificates and rules again; `why` is for the log.
+void warden_load(router_t *self, const char *why);
+// Journals what is due, or all of it.
+void warden_tell(router_t *self, bool is_last);
+void warden_tick(router_t *self);
+// Adds the pair "access" to an open map: not on an open bus.
+void warden_pack(const router_t *self, pack_t *out);
 
 // presence.c
 BUS_CHECK bus_err_t presence_take(router_t *self,

@@ -31,6 +31,8 @@ typedef struct {
     uint64_t connections_accepted;     // on both sockets
     uint64_t connections_closed;
     uint64_t connections_refused;           // ended at the limit, right after they were accepted
+    uint64_t handshakes_refused;            // no certificate, or none that is known
+    uint64_t sources_replaced;              // messages that claimed another name than their key's
     uint64_t connections_clogged;           // ended because they did not read, see clog.h
     uint64_t held_dropped;                  // messages not sent while too much was held
     uint64_t commits;                       // batches made durable

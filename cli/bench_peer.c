@@ -55,7 +55,7 @@ set_int(void *socket, int option, int value)
 }
 
 static void *
-connect_socket(void *context, int type, const char *endpoint)
+connect_socket(void *context, int type, const char *endpoint, const cert_t *cert)
 {
     void *socket = zmq_socket(context, type);
     assert(socket);
@@ -64,6 +64,7 @@ connect_socket(void *context, int type, const char *endpoint)
     set_int(socket, ZMQ_LINGER, 0);
     set_int(socket, ZMQ_SNDTIMEO, WAIT_MS);
     set_int(socket, ZMQ_RCVTIMEO, WAIT_MS);
+    cert_apply(cert, socket, endpoint);
     int rc = zmq_connect(socket, endpoint);
     assert(rc == 0); // the endpoint is ours
     return socket;
@@ -147,15 +148,16 @@ cli_bench_peer_new(const cli_endpoints_t *bus, const char *subscription)
     snprintf(self->name, sizeof self->name, "_inbox.bench.%s", unique);
     assert(strlen(self->name) == CLI_BENCH_REPLY_SIZE);
     make_body(self);
+    const cert_t *cert = cli_connect_cert(bus);
     self->context = zmq_ctx_new();
     assert(self->context);
-    self->push = connect_socket(self->context, ZMQ_PUSH, bus->ingress);
-    self->inbox = connect_socket(self->context, ZMQ_SUB, bus->egress);
+    self->push = connect_socket(self->context, ZMQ_PUSH, bus->ingress, cert);
+    self->inbox = connect_socket(self->context, ZMQ_SUB, bus->egress, cert);
     int rc = zmq_setsockopt(self->inbox, ZMQ_SUBSCRIBE, self->name, CLI_BENCH_REPLY_SIZE);
     assert(rc == 0);
     bool ready = wait_for_welcome(self);
     if (ready && subscription != NULL) {
-        self->topics = connect_socket(self->context, ZMQ_SUB, bus->egress);
+        self->topics = connect_socket(self->context, ZMQ_SUB, bus->egress, cert);
         rc = zmq_setsockopt(self->topics, ZMQ_SUBSCRIBE, subscription, strlen(subscription));
         assert(rc == 0);
         ready = wait_for_topics(self, subscription);

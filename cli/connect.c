@@ -48,9 +48,40 @@ dir_endpoints(const cli_dir_t *dir, cli_endpoints_t *ret_bus)
     return status == CLI_DONE ? cli_dir_endpoint(dir, "bus.out", ret_bus->egress) : status;
 }
 
+const cert_t *
+cli_connect_cert(const cli_endpoints_t *bus)
+{
+    return bus->has_cert ? &bus->cert : NULL;
+}
+
+static int
+load_cert(const cli_place_t *place, const cli_dir_t *dir, cli_endpoints_t *ret_bus)
+{
+    ret_bus->has_cert = is_given(place->cert);
+    if (!ret_bus->has_cert) {
+        return CLI_DONE;
+    }
+    cli_dir_t found = {.path = ""};
+    if (dir == NULL) { // endpoints were given: the folder matters for the certificate alone
+        int status = cli_dir_find(place->dir, &found);
+        if (status != CLI_DONE) {
+            return status;
+        }
+        dir = &found;
+    }
+    const char *why = NULL;
+    bus_err_t err = cert_load(dir->path, place->cert, &ret_bus->cert, &why);
+    return err == BUS_OK ? CLI_DONE
+                         : cli_fail(CLI_CONFIG, "certificate `%s`: %s", place->cert, why);
+}
+
 int
 cli_connect_part(const cli_place_t *place, const cli_dir_t *dir, cli_endpoints_t *ret_bus)
 {
+    int status = load_cert(place, dir, ret_bus);
+    if (status != CLI_DONE) {
+        return status;
+    }
     if (is_given(place->ingress) || is_given(place->egress)) {
         return given_endpoints(place, ret_bus);
     }
@@ -70,11 +101,15 @@ has_sockets(const cli_dir_t *dir)
 int
 cli_connect_tool(const cli_place_t *place, cli_endpoints_t *ret_bus)
 {
+    int status = load_cert(place, NULL, ret_bus);
+    if (status != CLI_DONE) {
+        return status;
+    }
     if (is_given(place->ingress) || is_given(place->egress)) {
         return given_endpoints(place, ret_bus);
     }
     cli_dir_t dir;
-    int status = cli_dir_find(place->dir, &dir);
+    status = cli_dir_find(place->dir, &dir);
     if (status != CLI_DONE) {
         return status;
     }
@@ -178,6 +213,7 @@ cli_connect_run(const cli_connect_options_t *options)
         .source = options->source != NULL ? options->source : "bhiv_cli",
         .ingress = self.connect.bus.ingress,
         .egress = self.connect.bus.egress,
+        .cert = cli_connect_cert(&self.connect.bus),
     };
     // Destroyed before the loop: cleanups run in the opposite order.
     BUS_AUTO(client_destroy) client_t *client = client_new(loop, &speaking);

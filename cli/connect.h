@@ -12,9 +12,10 @@ typedef struct {
     const char *dir;     // NULL: the default folder
     const char *ingress; // NULL: found
     const char *egress;
+    const char *cert; // who we are on tcp: a certificate's name, or its file; NULL: plain
 } cli_place_t;
 
-// The three rows of a cli_place_t that is `field` of the options struct `type`.
+// The four rows of a cli_place_t that is `field` of the options struct `type`.
 // clang-format off
 #define CLI_PLACE_ROWS(type, field) \
     {"dir", 'd', OPTION_TEXT, "DIR", NULL, offsetof(type, field.dir), 0, 0, \
@@ -22,13 +23,20 @@ typedef struct {
     {"ingress", 0, OPTION_TEXT, "ENDPOINT", NULL, offsetof(type, field.ingress), 0, 0, \
      "where peers speak to the broker; default DIR's socket"}, \
     {"egress", 0, OPTION_TEXT, "ENDPOINT", NULL, offsetof(type, field.egress), 0, 0, \
-     "where peers hear from it; default DIR's socket"}
+     "where peers hear from it; default DIR's socket"}, \
+    {"cert", 0, OPTION_TEXT, "NAME|FILE", NULL, offsetof(type, field.cert), 0, 0, \
+     "who speaks on tcp: a certificate of DIR/certs, or its file"}
 // clang-format on
 
 typedef struct {
     char ingress[CLI_ENDPOINT_SIZE];
     char egress[CLI_ENDPOINT_SIZE];
+    bool has_cert;
+    cert_t cert; // where has_cert
 } cli_endpoints_t;
+
+// For client_options_t: as long as the endpoints. NULL: plain.
+const cert_t *cli_connect_cert(const cli_endpoints_t *bus);
 
 // For a part: the given endpoints, else the sockets in `dir`, which need not be there yet.
 BUS_CHECK int

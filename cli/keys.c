@@ -18,6 +18,7 @@ static const cli_command_t *const verbs[] = {&cli_keys_list,
                                              &cli_keys_export_public,
                                              &cli_keys_sign,
                                              &cli_keys_verify,
+                                             &cli_keys_cert,
                                              NULL};
 
 static const option_row_t rows[] = {CLI_QUESTION_ROWS("5s")};
@@ -25,14 +26,17 @@ static const option_row_t rows[] = {CLI_QUESTION_ROWS("5s")};
 static const option_table_t options = {
     .program = "bhiv keys",
     .arguments = "VERB",
-    .help = "Shows and uses the Ed25519 keys with which Bucket signs its audit log, and whatever "
-            "it is asked to sign. Each verb has its own --help.\v"
-            "  bhiv keys list\n"
-            "  bhiv keys show [KEY]\n"
-            "  bhiv keys rotate\n"
-            "  bhiv keys export-public [KEY]\n"
-            "  bhiv keys sign FILE\n"
-            "  bhiv keys verify FILE -i SIGNATURE_ID",
+    .help =
+        "Shows and uses the Ed25519 keys with which Bucket signs its audit log, and whatever "
+        "it is asked to sign; makes the certificates with which peers speak over tcp. Each verb "
+        "has its own --help.\v"
+        "  bhiv keys list\n"
+        "  bhiv keys show [KEY]\n"
+        "  bhiv keys rotate\n"
+        "  bhiv keys export-public [KEY]\n"
+        "  bhiv keys sign FILE\n"
+        "  bhiv keys verify FILE -i SIGNATURE_ID\n"
+        "  bhiv keys cert NAME [--revoke]",
     .rows = rows,
     .row_count = sizeof rows / sizeof rows[0],
     .arguments_min = 0,
@@ -45,7 +49,7 @@ run(int argc, char **argv)
     cli_question_flags_t flags = {0};
     option_parse(&options, argc, argv, &flags, NULL, NULL);
     return cli_fail(CLI_USAGE,
-                    "keys: list, show, rotate, export-public, sign or verify? see bhiv keys "
+                    "keys: list, show, rotate, export-public, sign, verify or cert? see bhiv keys "
                     "--help");
 }
 

@@ -19,6 +19,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 // --- The broker --------------------------------------------------------------------------------
 
@@ -41,6 +42,8 @@ static const option_row_t broker_rows[] = {
      "lets records go beyond this age; default: keeps all"},
     {"pending-bytes", 0, OPTION_BYTES, "BYTES", NULL, AT(pending_bytes), 0, 0,
      "what may wait for the disk before BUSY; default 64m"},
+    {"secure", 0, OPTION_FLAG, NULL, NULL, AT(is_secure), 0, 0,
+     "CURVE on tcp: who has no certificate of DIR/certs stays out, DIR/access.zpl says who may what"},
 };
 // clang-format on
 #undef AT
@@ -129,6 +132,13 @@ run_definition(const service_definition_t *definition, service_flags_t flags)
     if (status != CLI_DONE) {
         return status;
     }
+    if (bus.has_cert && strcmp(bus.cert.name, definition->source) != 0) {
+        return cli_fail(CLI_CONFIG,
+                        "the certificate is %s's: %s speaks as %s",
+                        bus.cert.name,
+                        definition->name,
+                        definition->source);
+    }
     // By the environment, because that is where a service's configuration comes from.
     if ((flags.karma_test_helpers && setenv("BHIV_KARMA_TEST_HELPERS", "1", 1) != 0) ||
         (flags.core_agents != NULL && setenv("BHIV_CORE_AGENTS", flags.core_agents, 1) != 0) ||
@@ -139,6 +149,7 @@ run_definition(const service_definition_t *definition, service_flags_t flags)
         .dir = dir.path,
         .ingress = bus.ingress,
         .egress = bus.egress,
+        .cert = cli_connect_cert(&bus),
         .store_bytes = flags.store_bytes,
         .rebuild = flags.rebuild,
     };
@@ -445,6 +456,7 @@ run_bridge(int argc, char **argv)
     options->dir = dir.path;
     options->ingress = bus.ingress;
     options->egress = bus.egress;
+    options->cert = cli_connect_cert(&bus);
     options->karma_test_helpers = options->karma_test_helpers || options->dev;
     return bridge_run(options);
 }

@@ -258,7 +258,12 @@ serve(const flags_t *flags, const cli_endpoints_t *bus)
     snprintf(service, sizeof service, "worker.%s", flags->name);
     BUS_AUTO(loop_destroy) loop_t *loop = loop_new();
     const client_options_t speaking = {
-        .source = flags->name, .ingress = bus->ingress, .egress = bus->egress, .service = service};
+        .source = flags->name,
+        .ingress = bus->ingress,
+        .egress = bus->egress,
+        .service = service,
+        .cert = cli_connect_cert(bus),
+    };
     BUS_AUTO(client_destroy) client_t *client = client_new(loop, &speaking);
     if (client == NULL) {
         return cli_fail(CLI_CONFIG, "cannot connect to %s and %s", bus->ingress, bus->egress);

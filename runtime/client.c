@@ -48,7 +48,7 @@ client_new(loop_t *loop, const client_options_t *options)
     client_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
     self->loop = loop;
-    self->source = copy_text(options->source);
+    self->source = copy_text(options->cert != NULL ? options->cert->name : options->source);
     self->egress = copy_text(options->egress);
     self->service = copy_text(options->service);
     id_make(self->instance);
@@ -63,7 +63,8 @@ client_new(loop_t *loop, const client_options_t *options)
     self->header = pack_new();
     self->body = pack_new();
     self->fetch.body = pack_new();
-    if (!is_legal || client_link_init(&self->link, options->ingress, self->egress) != BUS_OK) {
+    if (!is_legal ||
+        client_link_init(&self->link, options->ingress, self->egress, options->cert) != BUS_OK) {
         client_destroy(&self);
         return NULL;
     }

@@ -10,6 +10,7 @@
 // a stored counter for an outbox, see client_outbox_*): in order, without gaps, go-back-N on a
 // refusal.
 #pragma once
+#include "cert.h"
 #include "loop.h"
 #include "proto/auto.h"
 #include "proto/error.h"
@@ -27,6 +28,8 @@ typedef struct {
     const char *egress;  // the broker's XPUB
     const char *service; // answers req.<service>.*, and says hello; NULL: does not
     size_t pending_max;  // answers waited for, at most INBOX_OUTSTANDING_MAX; 0: that
+    const cert_t *cert;  // who speaks on tcp, by CURVE: its name goes before `source`, since the
+                         // broker says so whatever is claimed; borrowed for life; NULL: plain
 } client_options_t;
 
 // NULL where an endpoint makes no sense to ZeroMQ, or the source cannot be part of a topic. None of

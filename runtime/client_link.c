@@ -61,14 +61,16 @@ open_news(client_link_t *self, void *socket, const char *name)
 }
 
 bus_err_t
-client_link_init(client_link_t *self, const char *ingress, const char *egress)
+client_link_init(client_link_t *self, const char *ingress, const char *egress, const cert_t *cert)
 {
-    *self = (client_link_t){.context = zmq_ctx_new(), .egress = egress};
+    *self = (client_link_t){.context = zmq_ctx_new(), .egress = egress, .cert = cert};
     assert(self->context != NULL);
     self->push = open_socket(self, ZMQ_PUSH);
     self->inbox = open_socket(self, ZMQ_SUB);
     self->push_news = open_news(self, self->push, "inproc://push-news");
     self->inbox_news = open_news(self, self->inbox, "inproc://inbox-news");
+    cert_apply(cert, self->push, ingress);
+    cert_apply(cert, self->inbox, egress);
     if (zmq_connect(self->push, ingress) != 0 || zmq_connect(self->inbox, egress) != 0) {
         client_link_clear(self);
         return BUS_INVALID_REQUEST;
@@ -116,6 +118,7 @@ client_link_open_topics(client_link_t *self)
 {
     assert(self->topics == NULL);
     self->topics = open_socket(self, ZMQ_SUB);
+    cert_apply(self->cert, self->topics, self->egress);
     int rc = zmq_connect(self->topics, self->egress);
     assert(rc == 0); // the inbox could connect to it
 }

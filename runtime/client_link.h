@@ -4,6 +4,7 @@
 // Inside of client.h, for its .c files alone; the loop's thread. The context is its own, so that
 // destroying it waits for what is still to be sent, half a second at most, and nothing else.
 #pragma once
+#include "cert.h"
 #include "proto/auto.h"
 #include "proto/error.h"
 #include "proto/view.h"
@@ -18,13 +19,18 @@ typedef struct {
     void *inbox_news;   // PAIR: the monitor of `inbox`
     void *push_news;    // PAIR: the monitor of `push`
     const char *egress; // where `topics` connects to; borrowed
+    const cert_t *cert; // who speaks on tcp; borrowed; NULL: plain
     bool inbox_open;    // its connection stands, as far as was heard
     bool push_lost;     // disconnected and not connected again
 } client_link_t;
 
 // Connects `push` and `inbox`, which hears nothing before client_link_hear. BUS_INVALID_REQUEST
-// where an endpoint makes no sense. `egress` stays the caller's, and must live as long.
-BUS_CHECK bus_err_t client_link_init(client_link_t *self, const char *ingress, const char *egress);
+// where an endpoint makes no sense. `egress` and `cert` (NULL: plain) stay the caller's, and must
+// live as long.
+BUS_CHECK bus_err_t client_link_init(client_link_t *self,
+                                     const char *ingress,
+                                     const char *egress,
+                                     const cert_t *cert);
 // Waits half a second at most for what is still to be sent.
 void client_link_clear(client_link_t *self);
 

@@ -265,6 +265,7 @@ listen(service_ear_t *ear, const char *name, const service_query_row_t *rows, si
         .ingress = self->options->ingress,
         .egress = self->options->egress,
         .service = name,
+        .cert = self->options->cert,
     };
     ear->name = name;
     ear->rows = rows;

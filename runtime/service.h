@@ -137,6 +137,7 @@ struct service_options {
     const char *dir; // the system's folder; the store is <dir>/<name>
     const char *ingress;
     const char *egress;
+    const cert_t *cert;   // see client.h; its name is the definition's source; NULL: plain
     uint64_t store_bytes; // the map's size; 0: the default
     bool rebuild;         // only rebuilds: see service_run
 };

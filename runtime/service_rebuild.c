@@ -47,6 +47,7 @@ service_rebuild_start(service_t *self)
         .source = self->definition->source,
         .ingress = self->options->ingress,
         .egress = self->options->egress,
+        .cert = self->options->cert,
     };
     self->client = client_new(self->loop, &options);
     if (self->client == NULL) {

@@ -1,6 +1,7 @@
 // bucket.c - Bucket as two tables: what it applies, and what it answers.
 #include "bucket.h"
 
+#include "access_refused.h"
 #include "artifact.h"
 #include "audit.h"
 #include "audit_places.h"
@@ -71,6 +72,13 @@ static const service_apply_row_t applies[] = {
      false,
      bucket_service_failure_apply,
      "a promise that was not kept",
+     false,
+     false},
+    {"governance.access",
+     &SCHEMA_access_refused,
+     false,
+     bucket_access_refused_apply,
+     "what the broker refused",
      false,
      false},
     {"governance.clock.ahead", NULL, false, bucket_retention_clock, "sweeps wait", false, false},

@@ -27,7 +27,7 @@ read_one(const char *topic, const char *key, const char *value, group_problem_t 
     pack_array(body, 2);
     pack_message(body, "core.fine", NULL, NULL);
     pack_message(body, topic, key, value);
-    return group_read(group, pack_view(body), &outer, reterr_problem);
+    return group_read(group, pack_view(body), &outer, NULL, reterr_problem);
 }
 
 Test(group, reads_messages_and_fills_in_what_they_left_out)
@@ -38,7 +38,7 @@ Test(group, reads_messages_and_fills_in_what_they_left_out)
     pack_message(body, "core.a", NULL, NULL);
     pack_message(body, "karma.b", "source", "inner");
     group_problem_t problem;
-    cr_assert_eq(group_read(group, pack_view(body), &outer, &problem), BUS_OK);
+    cr_assert_eq(group_read(group, pack_view(body), &outer, NULL, &problem), BUS_OK);
     cr_assert_eq(group_count(group), 2);
     group_record_t record = group_record(group, 0);
     header_t header;
@@ -90,7 +90,7 @@ read_bytes(bus_view_t body)
 {
     BUS_AUTO(group_destroy) group_t *group = group_new();
     group_problem_t problem;
-    bus_err_t err = group_read(group, body, &outer, &problem);
+    bus_err_t err = group_read(group, body, &outer, NULL, &problem);
     cr_assert_eq(err != BUS_OK, problem.why != NULL && err != BUS_OK);
     return err;
 }
@@ -135,12 +135,12 @@ Test(group, takes_as_many_messages_as_the_limit_and_no_more)
     for (int i = 0; i < BATCH_COUNT_MAX; i++) {
         pack_message(body, "core.a", NULL, NULL);
     }
-    cr_assert_eq(group_read(group, pack_view(body), &outer, &problem), BUS_OK);
+    cr_assert_eq(group_read(group, pack_view(body), &outer, NULL, &problem), BUS_OK);
     cr_assert_eq(group_count(group), BATCH_COUNT_MAX);
     pack_clear(body);
     pack_array(body, BATCH_COUNT_MAX + 1);
     for (int i = 0; i <= BATCH_COUNT_MAX; i++) {
         pack_message(body, "core.a", NULL, NULL);
     }
-    cr_assert_eq(group_read(group, pack_view(body), &outer, &problem), BUS_PAYLOAD_TOO_LARGE);
+    cr_assert_eq(group_read(group, pack_view(body), &outer, NULL, &problem), BUS_PAYLOAD_TOO_LARGE);
 }

@@ -1,0 +1,246 @@
+// rules_row.c - an access file: ZPL in, rows out, or a line that says what is wrong with it.
+#include "rules_row.h"
+#include "proto/limits.h"
+#include "proto/topic.h"
+#include "runtime/cert.h"
+#include <assert.h>
+#include <czmq.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OWN_NAME "{name}"
+
+bool
+rules_row_word(bus_view_t *rest, bus_view_t *ret_word)
+{
+    static const char between[] = " \t,";
+    const char *at = rest->data;
+    const char *end = rest->data + rest->size;
+    while (at < end && strchr(between, *at) != NULL) {
+        at++;
+    }
+    const char *begin = at;
+    while (at < end && strchr(between, *at) == NULL) {
+        at++;
+    }
+    *ret_word = view_from(begin, (size_t) (at - begin));
+    *rest = view_from(at, (size_t) (end - at));
+    return ret_word->size > 0;
+}
+
+static bus_err_t problem(char reterr_problem[RULES_PROBLEM_SIZE], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static bus_err_t
+problem(char reterr_problem[RULES_PROBLEM_SIZE], const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void) vsnprintf(reterr_problem, RULES_PROBLEM_SIZE, format, arguments);
+    va_end(arguments);
+    return BUS_INVALID_REQUEST;
+}
+
+// --- Checking ----------------------------------------------------------------------------------
+
+static bool
+is_row_name(const char *name)
+{
+    size_t size = strlen(name);
+    bool is_prefix = size > 0 && name[size - 1] == '*';
+    bus_view_t stem = view_from(name, size - is_prefix);
+    return (is_prefix && size == 1) || cert_is_name(stem);
+}
+
+// Whether a word is a pattern once a name stands for {name}.
+static bool
+is_pattern(bus_view_t word, rules_right_t right)
+{
+    char plain[TOPIC_SIZE_MAX + 1];
+    size_t size = 0;
+    const size_t own = sizeof(OWN_NAME) - 1;
+    for (size_t i = 0; i < word.size && size < sizeof(plain); size++) {
+        bool is_own = word.size - i >= own && memcmp(word.data + i, OWN_NAME, own) == 0;
+        plain[size] = is_own ? 'x' : word.data[i];
+        i += is_own ? own : 1;
+    }
+    bool is_all = size == 1 && plain[0] == '>';
+    bool has_star = memchr(plain, '*', size) != NULL;
+    bool is_prefix_only = right == RULES_SUBSCRIBE || right == RULES_FETCH;
+    return size < sizeof(plain) && (is_all || topic_pattern_is_legal(view_from(plain, size))) &&
+           !(is_prefix_only && has_star);
+}
+
+static bus_err_t
+check_right(const char *name, rules_right_t right, const char *text, char *reterr_problem)
+{
+    bus_view_t rest = view_from_text(text);
+    bus_view_t word;
+    size_t count = 0;
+    while (rules_row_word(&rest, &word)) {
+        if (!is_pattern(word, right)) {
+            return problem(reterr_problem,
+                           "%s: %s: `%.*s` is no pattern%s",
+                           name,
+                           rules_right_text(right),
+                           (int) (word.size < 64 ? word.size : 64),
+                           word.data,
+                           memchr(word.data, '*', word.size) == NULL
+                               ? ""
+                               : ": what is heard and read is by prefix, * is for the others");
+        }
+        if (++count > RULES_PATTERNS_MAX) {
+            return problem(reterr_problem,
+                           "%s: %s: more than %d patterns",
+                           name,
+                           rules_right_text(right),
+                           RULES_PATTERNS_MAX);
+        }
+    }
+    return BUS_OK;
+}
+
+// Puts one `key = value` into its place.
+static bus_err_t
+take_pair(zconfig_t *pair, const char **name, const char **rights, char *reterr_problem)
+{
+    const char *key = zconfig_name(pair);
+    const char *value = zconfig_value(pair);
+    const char **place = strcmp(key, "name") == 0 ? name : NULL;
+    for (int i = 0; i < RULES_RIGHTS && place == NULL; i++) {
+        place = strcmp(key, rules_right_text((rules_right_t) i)) == 0 ? &rights[i] : NULL;
+    }
+    if (place == NULL) {
+        return problem(
+            reterr_problem,
+            "`%.64s` is no key of a peer: name, publish, subscribe, request, fetch, serve",
+            key);
+    }
+    if (*place != NULL || zconfig_child(pair) != NULL) {
+        return problem(reterr_problem, "`%.64s` stands twice, or has something below it", key);
+    }
+    *place = value == NULL ? "" : value;
+    return BUS_OK;
+}
+
+bus_err_t
+rules_row_check(const char *name,
+                const char *const rights[RULES_RIGHTS],
+                char reterr_problem[RULES_PROBLEM_SIZE])
+{
+    bus_err_t err = BUS_OK;
+    if (name == NULL || !is_row_name(name)) {
+        err = problem(reterr_problem,
+                      "a peer needs a name: that of a certificate, or its beginning and a *");
+    }
+    for (int i = 0; i < RULES_RIGHTS && err == BUS_OK; i++) {
+        if (rights[i] != NULL) {
+            err = check_right(name, (rules_right_t) i, rights[i], reterr_problem);
+        }
+    }
+    return err;
+}
+
+static bus_err_t
+take_peer(zconfig_t *peer, rules_row_fn *fn, void *arg, char *reterr_problem)
+{
+    const char *name = NULL;
+    const char *rights[RULES_RIGHTS] = {NULL};
+    if (strcmp(zconfig_name(peer), "peer") != 0) {
+        return problem(reterr_problem, "`%.64s`: a file is of `peer` sections", zconfig_name(peer));
+    }
+    bus_err_t err = BUS_OK;
+    for (zconfig_t *pair = zconfig_child(peer); pair != NULL && err == BUS_OK;
+         pair = zconfig_next(pair)) {
+        err = take_pair(pair, &name, rights, reterr_problem);
+    }
+    if (err == BUS_OK) {
+        err = rules_row_check(name, rights, reterr_problem);
+    }
+    if (err == BUS_OK && fn != NULL && !fn(arg, name, rights)) {
+        err = problem(reterr_problem, "more than %d rows", RULES_ROWS_MAX);
+    }
+    return err;
+}
+
+// --- Reading -----------------------------------------------------------------------------------
+
+// Whether the text has an even number of quotes in each line, and no NUL: czmq reads on over a
+// missing one.
+static bool
+is_plain(bus_view_t text)
+{
+    bool is_open = false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if (c == '\0' || (c == '\n' && is_open)) {
+            return false;
+        }
+        is_open ^= c == '"';
+    }
+    return !is_open;
+}
+
+bus_err_t
+rules_row_parse(bus_view_t text,
+                rules_row_fn *fn,
+                void *arg,
+                char reterr_problem[RULES_PROBLEM_SIZE])
+{
+    if (!is_plain(text)) {
+        return problem(reterr_problem, "a quote is not closed, or there is a NUL");
+    }
+    zchunk_t *chunk = zchunk_new(text.data, text.size);
+    assert(chunk != NULL);
+    zconfig_t *root = zconfig_chunk_load(chunk);
+    zchunk_destroy(&chunk);
+    if (root == NULL) {
+        return problem(reterr_problem, "it is no ZPL: 4 spaces a level, name = \"value\"");
+    }
+    bus_err_t err = BUS_OK;
+    for (int pass = 0; pass < 2; pass++) { // all of it is checked before any is taken
+        for (zconfig_t *peer = zconfig_child(root); peer != NULL && err == BUS_OK;
+             peer = zconfig_next(peer)) {
+            err = take_peer(peer, pass == 0 ? NULL : fn, arg, reterr_problem);
+        }
+    }
+    zconfig_destroy(&root);
+    return err;
+}
+
+bus_err_t
+rules_row_read(const char *path,
+               rules_row_fn *fn,
+               void *arg,
+               char reterr_problem[RULES_PROBLEM_SIZE])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return BUS_OK;
+    }
+    char *text = malloc(RULES_FILE_SIZE_MAX);
+    assert(text != NULL);
+    size_t size = 0;
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got > 0 && size < RULES_FILE_SIZE_MAX) {
+        got = read(fd, text + size, RULES_FILE_SIZE_MAX - size);
+        size += got > 0 ? (size_t) got : 0;
+    }
+    bus_err_t err = BUS_OK;
+    if (got < 0) {
+        (void) problem(reterr_problem, "cannot be read: %s", strerror(errno));
+        err = BUS_IO;
+    } else if (size == RULES_FILE_SIZE_MAX) {
+        err = problem(reterr_problem, "it is over 1 MiB");
+    } else {
+        err = rules_row_parse(view_from(text, size), fn, arg, reterr_problem);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    free(text);
+    return err;
+}

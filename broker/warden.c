@@ -1,0 +1,316 @@
+// warden.c - who speaks, by CURVE: its name on what it says, no for what it may not, and all of
+// that told. On an open bus, and for whoever comes by ipc, nothing here has a say.
+#include "access.h"
+#include "proto/limits.h"
+#include "proto/walk.h"
+#include "router_state.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include <sys/socket.h>
+
+#define TOPIC "governance.access" // what is told of breaches
+
+enum { SUBJECT_SHOWN = 200 };
+
+// --- Breaches ----------------------------------------------------------------------------------
+
+void
+warden_breach(router_t *self, const char *name, breach_reason_t reason, bus_view_t subject)
+{
+    if (!breach_add(self->breach, name, reason, subject, 1)) {
+        return;
+    }
+    char shown[SUBJECT_SHOWN];
+    log_warning("access_refused",
+                "name=%s reason=%s subject=%s",
+                name[0] == '\0' ? "(unknown)" : name,
+                breach_reason_text(reason),
+                log_escape(subject, shown, sizeof(shown)));
+}
+
+void
+warden_on_subscription(void *arg, const who_peer_t *peer, breach_reason_t reason, bus_view_t prefix)
+{
+    warden_breach(arg, peer->name, reason, prefix);
+}
+
+void
+warden_count_handshakes(router_t *self)
+{
+    uint64_t refused = self->stats.handshakes_refused - self->handshakes_told;
+    if (self->breach == NULL || refused == 0) {
+        return;
+    }
+    self->handshakes_told = self->stats.handshakes_refused;
+    if (breach_add(self->breach, "", BREACH_CERTIFICATE, VIEW_LITERAL("handshake"), refused)) {
+        log_warning("access_refused", "name=(unknown) reason=certificate subject=handshake");
+    }
+}
+
+// Has one fact journaled, as the bus's own word.
+static bool
+tell(void *arg, const breach_fact_t *fact)
+{
+    router_t *self = arg;
+    const schema_access_refused_t said = {
+        .name = view_from_text(fact->name),
+        .reason = view_from_text(fact->reason),
+        .count = {.has = true, .value = (int64_t) fact->count},
+        .subject = fact->subject,
+    };
+    char id[ID_TEXT_SIZE];
+    id_make(id);
+    batch_entry_t entry = {
+        .kind = BATCH_RECORD,
+        .topic = VIEW_LITERAL(TOPIC),
+        .header = {.id = view_from_text(id),
+                   .source = VIEW_LITERAL("$bus"),
+                   .time = clock_wall_us()},
+    };
+    BUS_AUTO(pack_destroy) pack_t *plain = pack_new();
+    header_encode(&entry.header, plain);
+    pack_clear(self->header);
+    header_restamp(pack_view(plain), &(header_stamp_t){.journaled = true}, self->header);
+    pack_clear(self->body);
+    schema_encode(&SCHEMA_access_refused, &said, self->body);
+    entry.header_bytes = pack_view(self->header);
+    entry.body = pack_view(self->body);
+    size_t bytes = entry.topic.size + entry.body.size + 2 * entry.header_bytes.size;
+    if (gather_reserve(self->gather, 1, bytes) != BUS_OK) {
+        return false;
+    }
+    gather_add(self->gather, &entry);
+    return true;
+}
+
+void
+warden_tell(router_t *self, bool is_last)
+{
+    if (self->breach != NULL) {
+        breach_tell(self->breach, clock_boot_ms(), is_last, tell, self);
+    }
+}
+
+// --- Who is known ------------------------------------------------------------------------------
+
+static void
+cut(void *arg, gate_door_t door BUS_UNUSED, int fd)
+{
+    router_t *self = arg;
+    shutdown(fd, SHUT_RDWR); // it stays libzmq's, which sees the end
+    self->stats.connections_reset++;
+}
+
+void
+warden_load(router_t *self, const char *why)
+{
+    char problem[RULES_PROBLEM_SIZE] = "";
+    if (self->who == NULL) {
+        return;
+    }
+    gate_read(self->gate); // so that no descriptor is another's already
+    bus_err_t err = who_load(self->who, cut, self, problem);
+    if (err == BUS_OK) {
+        log_info("access_loaded", "why=%s certificates=%u", why, who_count(self->who));
+        return;
+    }
+    char shown[RULES_PROBLEM_SIZE + 64];
+    log_error("access_not_loaded",
+              "why=%s hint=\"what held goes on\" problem=%s",
+              why,
+              log_escape(view_from_text(problem), shown, sizeof(shown)));
+}
+
+void
+warden_tick(router_t *self)
+{
+    if (self->who == NULL) {
+        return;
+    }
+    if (who_is_stale(self->who)) {
+        warden_load(self, "certificates");
+    }
+    warden_count_handshakes(self);
+    warden_tell(self, false);
+}
+
+// --- A message ---------------------------------------------------------------------------------
+
+// A key that ZAP let in and that we do not know may be a moment old.
+static const who_peer_t *
+find_peer(router_t *self, message_t *message)
+{
+    const who_peer_t *peer = who_of(self->who, GATE_IN, &message->frames[0]);
+    if (peer != NULL && peer->name[0] == '\0' && who_is_stale(self->who)) {
+        warden_load(self, "certificates");
+        peer = who_of(self->who, GATE_IN, &message->frames[0]);
+    }
+    return peer;
+}
+
+bus_err_t
+warden_admit(router_t *self, message_t *message, const char **reterr_why)
+{
+    if (self->who == NULL) {
+        return BUS_OK;
+    }
+    header_t *header = &message->header;
+    const who_peer_t *peer = find_peer(self, message);
+    message->peer = peer;
+    if (peer == NULL) {
+        return BUS_OK;
+    }
+    bus_view_t claimed = header->source;
+    bus_view_t reply_to = header->reply_to;
+    header->source = view_from_text(peer->name);
+    if (peer->name[0] == '\0') {
+        header->reply_to = VIEW_NONE; // whose it is nobody knows
+        header->source = VIEW_LITERAL("anonymous");
+        warden_breach(self, "", BREACH_CERTIFICATE, message->topic);
+        int fd = zmq_msg_get(&message->frames[0], ZMQ_SRCFD);
+        if (fd >= 0) {
+            cut(self, GATE_IN, fd);
+        }
+        *reterr_why = "the certificate is not known";
+        return BUS_UNAUTHENTICATED;
+    }
+    if (reply_to.data != NULL && !access_is_own_inbox(peer, reply_to)) {
+        header->reply_to = VIEW_NONE; // not even the refusal goes there
+        warden_breach(self, peer->name, BREACH_INBOX, reply_to);
+        *reterr_why = "reply_to is not an inbox of your own: _inbox.<certificate's name>.";
+        return BUS_UNAUTHORIZED_ACCESS;
+    }
+    message->is_renamed = !view_equal(claimed, header->source);
+    if (message->is_renamed && claimed.data != NULL) {
+        self->stats.sources_replaced++;
+        warden_breach(self, peer->name, BREACH_SOURCE, claimed);
+    }
+    if (header->seq != 0 || header->at != 0 || header->prev != 0) {
+        warden_breach(self, peer->name, BREACH_STAMP, message->topic);
+    }
+    return BUS_OK;
+}
+
+bus_err_t
+warden_may_say(router_t *self, const message_t *message, const char **reterr_why)
+{
+    breach_reason_t reason;
+    if (message->peer == NULL ||
+        access_may_say(message->peer, message->topic, message->class_, &reason)) {
+        return BUS_OK;
+    }
+    warden_breach(self, message->peer->name, reason, message->topic);
+    *reterr_why = "your certificate's rules do not let you say this";
+    return BUS_UNAUTHORIZED_ACCESS;
+}
+
+bus_err_t
+warden_may_serve(router_t *self,
+                 const message_t *message,
+                 const schema_hello_t *hello,
+                 const char **reterr_why)
+{
+    const who_peer_t *peer = message->peer;
+    if (peer == NULL) {
+        return BUS_OK;
+    }
+    if (hello->service.size > 0 && !rules_allow(peer->rules, RULES_SERVE, hello->service)) {
+        warden_breach(self, peer->name, BREACH_SERVE, hello->service);
+        *reterr_why = "your certificate's rules do not let you serve this";
+        return BUS_UNAUTHORIZED_ACCESS;
+    }
+    if (hello->inbox.data != NULL && !access_is_own_inbox(peer, hello->inbox)) {
+        warden_breach(self, peer->name, BREACH_INBOX, hello->inbox);
+        *reterr_why = "the inbox is not your own: _inbox.<certificate's name>.";
+        return BUS_UNAUTHORIZED_ACCESS;
+    }
+    return warden_is_own_instance(self, message, hello->instance, reterr_why);
+}
+
+bus_err_t
+warden_is_own_instance(router_t *self,
+                       const message_t *message,
+                       bus_view_t instance,
+                       const char **reterr_why)
+{
+    const who_peer_t *peer = message->peer;
+    bus_view_t source = peer == NULL ? VIEW_NONE : peer_source(self->peers, instance);
+    if (source.data == NULL || view_is(source, peer->name)) {
+        return BUS_OK;
+    }
+    warden_breach(self, peer->name, BREACH_IDENTITY, instance);
+    *reterr_why = "the instance is another's";
+    return BUS_UNAUTHORIZED_ACCESS;
+}
+
+bus_err_t
+warden_may_consume(router_t *self,
+                   const message_t *message,
+                   bus_view_t consumer,
+                   const char **reterr_why)
+{
+    if (message->peer == NULL || access_may_consume(message->peer, consumer)) {
+        return BUS_OK;
+    }
+    warden_breach(self, message->peer->name, BREACH_IDENTITY, consumer);
+    *reterr_why =
+        "the consumer is another's: use your certificate's name, and what you like behind it";
+    return BUS_UNAUTHORIZED_ACCESS;
+}
+
+// The first prefix that may not be read; absent where all may.
+static bool
+find_forbidden(const who_peer_t *peer, bus_view_t filters, bus_view_t *ret_prefix)
+{
+    walk_t walk = walk_from(filters);
+    walk_item_t item;
+    *ret_prefix = VIEW_LITERAL("");
+    bool has_any = filters.data != NULL && walk_next(&walk, &item) == BUS_OK &&
+                   item.type == WALK_ARRAY && item.count > 0;
+    if (!has_any) {
+        return !rules_cover(peer->rules, RULES_FETCH, *ret_prefix); // none: everything
+    }
+    const uint32_t count = item.count;
+    for (uint32_t i = 0; i < count && i <= FETCH_FILTERS_MAX; i++) {
+        if (walk_next(&walk, &item) != BUS_OK || item.type != WALK_STR) {
+            return false; // the reader refuses it by its form
+        }
+        *ret_prefix = item.bytes;
+        if (!rules_cover(peer->rules, RULES_FETCH, item.bytes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bus_err_t
+warden_may_fetch(router_t *self, const message_t *message, const char **reterr_why)
+{
+    const who_peer_t *peer = message->peer;
+    schema_fetch_t fetch;
+    schema_problems_t problems;
+    if (peer == NULL || schema_decode(&SCHEMA_fetch, message->body, &fetch, &problems) != BUS_OK) {
+        return BUS_OK; // the reader refuses what is no fetch
+    }
+    bus_err_t err = warden_may_consume(self, message, fetch.consumer, reterr_why);
+    bus_view_t prefix;
+    if (err == BUS_OK && find_forbidden(peer, fetch.filters, &prefix)) {
+        warden_breach(self, peer->name, BREACH_FETCH, prefix);
+        *reterr_why = "your certificate's rules do not let you read all of this";
+        err = BUS_UNAUTHORIZED_ACCESS;
+    }
+    return err;
+}
+
+void
+warden_pack(const router_t *self, pack_t *out)
+{
+    pack_text(out, "access");
+    pack_map(out, 5);
+    pack_pair_uint(out, "certificates", who_count(self->who));
+    pack_pair_uint(out, "handshakes_refused", self->stats.handshakes_refused);
+    pack_pair_uint(out, "sources_replaced", self->stats.sources_replaced);
+    pack_pair_uint(out, "refused_total", breach_total(self->breach));
+    pack_text(out, "refused");
+    breach_pack(self->breach, out);
+}

@@ -1,0 +1,39 @@
+// zap.h - the keeper of the gate: zauth, proven before anything is bound, watched while it runs.
+//
+// libzmq lets everybody in where nothing answers at its ZAP address: it fails open. So a random key
+// must be refused, and our own let in, before the first real socket is bound; and a question with a
+// random key is put to the handler every ZAP_WATCH_MS for as long as the broker serves.
+// Main thread.
+#pragma once
+#include "proto/auto.h"
+#include "proto/error.h"
+#include "runtime/cert.h"
+#include "runtime/loop.h"
+
+enum {
+    ZAP_PROOF_MS = 5000, // a handshake on loopback, at start, on a machine that is busy
+    ZAP_WATCH_MS = 1000,
+    ZAP_SILENCE_MAX = 5, // questions without an answer, and it is gone
+};
+
+typedef struct zap zap_t;
+
+// Starts zauth over <dir>/certs and proves it; `own` is the broker's certificate. Both are
+// borrowed. Blocks for as long as two handshakes take. BUS_INTERNAL: it lets strangers in;
+// BUS_TIMEOUT: it keeps everyone out, or says nothing; *reterr_why is a literal.
+BUS_CHECK bus_err_t zap_new(const char *dir,
+                            const cert_t *own,
+                            zap_t **ret_self,
+                            const char **reterr_why);
+void zap_destroy(zap_t **self_p);
+
+// The ZeroMQ context that it guards: czmq's, which ends with zap_close_context.
+void *zap_context(void);
+void zap_close_context(void);
+
+// What is bound to the socket from here on is by CURVE alone; what was bound before stays as it is.
+void zap_protect(const zap_t *self, void *socket);
+
+// Called once, where a stranger was let in, or nobody answers any more. `why` is a literal.
+typedef void(zap_failed_fn)(void *arg, const char *why);
+void zap_watch(zap_t *self, loop_t *loop, zap_failed_fn *fn, void *arg);

@@ -1,0 +1,95 @@
+// keys_cert.c - `bhiv keys cert`: a certificate for a peer that speaks over tcp, or the end of one.
+#include "keys.h"
+
+#include "runtime/cert.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    const char *dir;
+    bool revoke;
+} flags_t;
+
+// clang-format off
+static const option_row_t rows[] = {
+    {"dir", 'd', OPTION_TEXT, "DIR", NULL, offsetof(flags_t, dir), 0, 0,
+     "the system's folder; default ~/.local/state/bhiv"},
+    {"revoke", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, revoke), 0, 0,
+     "ends it: the broker cuts who uses it, and lets it in no more"},
+};
+// clang-format on
+
+static const option_table_t options = {
+    .program = "bhiv keys cert",
+    .arguments = "NAME",
+    .help = "Makes a CURVE certificate, with which a peer speaks to the broker over tcp as NAME: "
+            "DIR/certs/NAME.cert is its public half, NAME.cert_secret the secret one. A running "
+            "broker knows it within a second. The broker's own is named `broker`. A name that "
+            "DIR/access.zpl and the built-in rules do not know may do nothing.\v"
+            "  bhiv keys cert broker && bhiv broker --secure --bus-bind 0.0.0.0\n"
+            "  bhiv keys cert agent_translator\n"
+            "  bhiv keys cert agent_translator --revoke\n\n"
+            "A peer elsewhere needs its NAME.cert_secret and the broker.cert, in one folder: "
+            "--cert FILE.",
+    .rows = rows,
+    .row_count = sizeof rows / sizeof rows[0],
+    .arguments_min = 1,
+    .arguments_max = 1,
+};
+
+static int
+revoke(const cli_dir_t *dir, const char *name)
+{
+    bus_err_t err = cert_revoke(dir->path, name);
+    if (err == BUS_NOT_FOUND) {
+        return cli_fail(CLI_NOT_FOUND, "no certificate of %s in %s/certs", name, dir->path);
+    }
+    if (err != BUS_OK) {
+        return cli_fail(CLI_IO, "cannot remove %s's certificate: %s", name, strerror(errno));
+    }
+    printf("revoked %s\n", name);
+    return CLI_DONE;
+}
+
+static int
+make(const cli_dir_t *dir, const char *name)
+{
+    bus_err_t err = cert_make(dir->path, name);
+    if (err == BUS_CONFLICT) {
+        return cli_fail(CLI_NEGATIVE, "%s has a certificate; --revoke ends that one", name);
+    }
+    if (err != BUS_OK) {
+        return cli_fail(CLI_IO, "cannot write %s/certs: %s", dir->path, strerror(errno));
+    }
+    printf("%s/" CERT_FOLDER "/%s.cert\n", dir->path, name);
+    return CLI_DONE;
+}
+
+static int
+run(int argc, char **argv)
+{
+    flags_t flags = {0};
+    const char *names[1] = {NULL};
+    unsigned name_count = 0;
+    option_parse(&options, argc, argv, &flags, names, &name_count);
+    const char *name = names[0];
+    if (!cert_is_name(view_from_text(name))) {
+        return cli_fail(CLI_USAGE, "a name has 1 to 64 of A-Z a-z 0-9 _ -, and begins with no _");
+    }
+    cli_dir_t dir;
+    int status = cli_dir_make(flags.dir, &dir);
+    if (status != CLI_DONE) {
+        return status;
+    }
+    return flags.revoke ? revoke(&dir, name) : make(&dir, name);
+}
+
+const cli_command_t cli_keys_cert = {
+    .name = "cert",
+    .summary = "make or revoke a peer's CURVE certificate",
+    .group = CLI_GROUP_KEEP,
+    .options = &options,
+    .run = run,
+};
