@@ -9,6 +9,7 @@
 #include "proto/topic.h"
 #include "proto/walk.h"
 #include "tokens.h"
+#include <sodium.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -28,16 +29,42 @@ text_at(bus_view_t map, const char *path)
 
 // --- Who it is -----------------------------------------------------------------------------------
 
+enum { BASIC_SIZE_MAX = 512 }; // bytes of user and token: a token has 82, the owner's up to 256
+
+// What stands behind the scheme, where it is this one; absent: it is another.
 static bus_view_t
-bearer_of(const bridge_request_t *self)
+behind_scheme(bus_view_t header, const char *scheme)
 {
-    static const char scheme[] = "Bearer ";
+    size_t size = strlen(scheme);
+    bool is_it = header.size > size && strncasecmp(header.data, scheme, size) == 0;
+    return is_it ? view_from(header.data + size, header.size - size) : VIEW_NONE;
+}
+
+// The token that came: as a bearer, or as a browser sends it that was asked for a password, with
+// any user. `text` has room for BASIC_SIZE_MAX bytes. "" where there is none.
+static bus_view_t
+find_token(const bridge_request_t *self, char *text)
+{
     bus_view_t header = bridge_request_header(self, "Authorization");
-    size_t size = sizeof(scheme) - 1;
-    if (header.size <= size || strncasecmp(header.data, scheme, size) != 0) {
+    bus_view_t token = behind_scheme(header, "Bearer ");
+    bus_view_t basic = behind_scheme(header, "Basic ");
+    size_t size = 0;
+    if (token.data != NULL) {
+        return token;
+    }
+    if (basic.data == NULL || sodium_base642bin((unsigned char *) text,
+                                                BASIC_SIZE_MAX,
+                                                basic.data,
+                                                basic.size,
+                                                NULL,
+                                                &size,
+                                                NULL,
+                                                sodium_base64_VARIANT_ORIGINAL) != 0) {
         return VIEW_LITERAL("");
     }
-    return view_from(header.data + size, header.size - size);
+    const char *colon = memchr(text, ':', size);
+    size_t used = colon == NULL ? size : (size_t) (colon + 1 - text);
+    return view_from(text + used, size - used);
 }
 
 bool
@@ -47,7 +74,9 @@ bridge_admit_identify(bridge_request_t *self)
     if (bridge->tokens == NULL || self->route->access == BRIDGE_FREE) {
         return true;
     }
-    self->identity = bridge_tokens_identify(bridge->tokens, bearer_of(self));
+    char text[BASIC_SIZE_MAX];
+    self->identity = bridge_tokens_identify(bridge->tokens, find_token(self, text));
+    sodium_memzero(text, sizeof(text));
     if (self->identity.is_set) {
         return true;
     }
@@ -62,6 +91,7 @@ bridge_admit_identify(bridge_request_t *self)
     }
     bridge_denials_note(bridge->denials, self);
     bridge_answer_header(self, "WWW-Authenticate", "Bearer realm=\"bhiv\"");
+    bridge_answer_header(self, "WWW-Authenticate", "Basic realm=\"bhiv\", charset=\"UTF-8\"");
     bridge_answer_refuse(self, BUS_UNAUTHENTICATED, TOKEN_WANTED);
     return false;
 }

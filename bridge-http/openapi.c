@@ -277,12 +277,15 @@ pack_components(bridge_port_id_t port, pack_t *out)
     pack_text(out, "error");
     bool has = pack_answer_schema(error_rows, COUNT(error_rows), shape, out);
     assert(has);
+    static const char *const schemes[] = {"owner", "token"};
     pack_text(out, "securitySchemes");
-    pack_map(out, 1);
-    pack_text(out, "owner");
-    pack_map(out, 2);
-    pack_pair_text(out, "type", "http");
-    pack_pair_text(out, "scheme", "bearer");
+    pack_map(out, COUNT(schemes));
+    for (size_t i = 0; i < COUNT(schemes); i++) {
+        pack_text(out, schemes[i]);
+        pack_map(out, 2);
+        pack_pair_text(out, "type", "http");
+        pack_pair_text(out, "scheme", "bearer");
+    }
 }
 
 static void
@@ -332,6 +335,14 @@ pack_queued(pack_t *out)
 }
 
 static void
+pack_requirement(const char *scheme, pack_t *out)
+{
+    pack_map(out, 1);
+    pack_text(out, scheme);
+    pack_array(out, 0);
+}
+
+static void
 pack_operation(const bridge_route_t *route, pack_t *out)
 {
     size_t map = pack_map_begin(out);
@@ -346,12 +357,13 @@ pack_operation(const bridge_route_t *route, pack_t *out)
         pack_body(route, out);
         count++;
     }
-    if (route->access == BRIDGE_OWNER) {
+    if (route->access == BRIDGE_OWNER || route->access == BRIDGE_FREE) {
+        bool is_owners = route->access == BRIDGE_OWNER;
         pack_text(out, "security");
-        pack_array(out, 1);
-        pack_map(out, 1);
-        pack_text(out, "owner");
-        pack_array(out, 0);
+        pack_array(out, is_owners ? 1 : 0);
+        if (is_owners) {
+            pack_requirement("owner", out);
+        }
         count++;
     }
     bool is_refused = strcmp(route->topic, "bucket.refused") == 0; // whatever comes
@@ -413,13 +425,17 @@ char *
 bridge_openapi_make(bridge_port_id_t port)
 {
     BUS_AUTO(pack_destroy) pack_t *document = pack_new();
-    pack_map(document, 4);
+    pack_map(document, 5);
     pack_pair_text(document, "openapi", "3.1.0");
     pack_text(document, "info");
     pack_map(document, 3);
     pack_pair_text(document, "title", "BHIV Bus");
     pack_pair_text(document, "description", bridge_server_port_name(port));
     pack_pair_text(document, "version", BHIV_VERSION);
+    pack_text(document, "security"); // a token, where the bridge asks for them
+    pack_array(document, 2);
+    pack_map(document, 0);
+    pack_requirement("token", document);
     pack_text(document, "paths");
     pack_paths(port, document);
     pack_components(port, document);

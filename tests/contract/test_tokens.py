@@ -85,6 +85,16 @@ def test_a_good_token_lets_in(system, who, person):
     assert system.call(getattr(who, person), "GET", "/core/stats").status_code == 200
 
 
+def test_a_browser_may_send_the_token_as_a_password(system, who):
+    url = system.url("console", "/")
+    told = requests.get(url, timeout=15)
+    assert told.status_code == 401 and "Basic" in told.headers["WWW-Authenticate"]
+    for token, status in ((who.core, 200), (system.owner_token, 200), (who.revoked, 401), ("", 401), ("x" * 600, 401)):
+        assert requests.get(url, auth=("anybody", token), timeout=15).status_code == status
+    answer = requests.get(url, headers={"Authorization": "Basic ?"}, timeout=15)
+    assert answer.status_code == 401
+
+
 def test_the_owners_credential_lets_in_as_the_owner(system):
     body = {"enabled": True}
     assert system.call(system.owner_token, "GET", "/core/stats").status_code == 200
