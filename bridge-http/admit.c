@@ -67,17 +67,27 @@ find_token(const bridge_request_t *self, char *text)
     return view_from(text + used, size - used);
 }
 
-bool
+void
 bridge_admit_identify(bridge_request_t *self)
 {
-    bridge_t *bridge = self->bridge;
-    if (bridge->tokens == NULL || self->route->access == BRIDGE_FREE) {
-        return true;
+    if (self->bridge->tokens != NULL) {
+        char text[BASIC_SIZE_MAX];
+        self->identity = bridge_tokens_identify(self->bridge->tokens, find_token(self, text));
+        sodium_memzero(text, sizeof(text));
     }
-    char text[BASIC_SIZE_MAX];
-    self->identity = bridge_tokens_identify(bridge->tokens, find_token(self, text));
-    sodium_memzero(text, sizeof(text));
-    if (self->identity.is_set) {
+}
+
+bool
+bridge_admit_wants_body(const bridge_request_t *self)
+{
+    return self->bridge->tokens == NULL || self->identity.is_set;
+}
+
+bool
+bridge_admit_enter(bridge_request_t *self)
+{
+    bridge_t *bridge = self->bridge;
+    if (bridge->tokens == NULL || self->route->access == BRIDGE_FREE || self->identity.is_set) {
         return true;
     }
     if (bridge->limit != NULL && !bridge_limit_take(bridge->limit,
@@ -230,7 +240,7 @@ bridge_admit_bind(bridge_request_t *self)
         const char *key;
         bool says_who;
     } inside[] = {{"data", true}, {"event_data", false}};
-    if (!bridge_identity_is_limited(&self->identity)) {
+    if (!bridge_identity_is_limited(&self->identity) || self->route->access == BRIDGE_FREE) {
         return true;
     }
     bus_view_t header = bridge_request_header(self, "X-Requester-Id");

@@ -6,8 +6,12 @@
 #pragma once
 #include "request.h"
 
-// Finds the request's identity. False: it answered 401, or 429 to an address that goes on trying.
-bool bridge_admit_identify(bridge_request_t *request);
+// Finds the request's identity, as soon as its headers are here.
+void bridge_admit_identify(bridge_request_t *request);
+// Whether its body is to be kept: not that of somebody who will be answered 401.
+bool bridge_admit_wants_body(const bridge_request_t *request);
+// Whether it may come in. False: it answered 401, or 429 to an address that goes on trying.
+bool bridge_admit_enter(bridge_request_t *request);
 // Holds what body, parameters and headers claim against the identity, and puts its role in the
 // body's requester_id where that is wanted and absent. False: it answers 403.
 bool bridge_admit_bind(bridge_request_t *request);

@@ -369,6 +369,9 @@ bridge_ask_refuse(bridge_request_t *self, const bridge_ask_refusal_t *refusal)
     pack_attempt(self, details);
     bus_view_t requester =
         refusal->requester.size > 0 ? refusal->requester : view_from_text(self->link->address);
+    if (bridge_identity_is_limited(&self->identity)) {
+        requester = view_from_text(self->identity.role); // whatever it claims
+    }
     const schema_refused_t refused = {
         .requester_id = cut(requester, REQUESTER_SIZE_MAX),
         .operation = view_from_text(refusal->operation),

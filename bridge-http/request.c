@@ -158,12 +158,13 @@ guard(bridge_request_t *self, const char *method, const char *version)
         return;
     }
     refuse_strange_pages(self);
+    bridge_admit_identify(self);
 }
 
 static void
 gather(bridge_request_t *self, const char *upload, size_t size)
 {
-    if (self->state == BRIDGE_REQUEST_REFUSED) {
+    if (self->state == BRIDGE_REQUEST_REFUSED || !bridge_admit_wants_body(self)) {
         return;
     }
     if (self->raw == NULL) {
@@ -371,7 +372,7 @@ dispatch(bridge_request_t *self)
         bridge_answer_refuse(self, BUS_METHOD_NOT_ALLOWED, NULL);
         return;
     }
-    if (!bridge_admit_identify(self) || (self->route->body != NULL && !read_body(self))) {
+    if (!bridge_admit_enter(self) || (self->route->body != NULL && !read_body(self))) {
         return;
     }
     name_caller(self);

@@ -207,9 +207,9 @@ read_token(bus_view_t map, token_t *ret)
     bus_view_t hash = text_at(map, "hash");
     bus_view_t role = text_at(map, "role");
     size_t size = 0;
-    if (id.size != TOKEN_ID_SIZE || !is_hex(id) || !token_role_is_legal(role) ||
-        hash.size != HASH_DIGITS || !is_hex(hash) || !read_products(map, &ret->products) ||
-        !read_time(map, "created_at", &ret->created_at) ||
+    if (id.data == NULL || role.data == NULL || id.size != TOKEN_ID_SIZE || !is_hex(id) ||
+        !token_role_is_legal(role) || hash.size != HASH_DIGITS || !is_hex(hash) ||
+        !read_products(map, &ret->products) || !read_time(map, "created_at", &ret->created_at) ||
         !read_time(map, "expires_at", &ret->expires_at) ||
         !read_time(map, "revoked_at", &ret->revoked_at)) {
         return false;

@@ -16,7 +16,7 @@ from support.tokens import WRONG, Guarded, people
 
 PORTS = ("karma", "bucket", "core", "workflow", "console")
 FREE = ("/health", "/healthz", "/readyz")
-LIMITED = 200  # of one address, where nothing else is said
+REFUSED_TO_ALL = ("IMMUTABLE_ARTIFACT", "UNAUTHORIZED_DELETION", "GOVERNANCE_VIOLATION", "UNAUTHORIZED_ACCESS")
 
 
 @pytest.fixture(scope="module", name="system")
@@ -62,6 +62,31 @@ def test_every_endpoint_asks_for_a_token_but_those_of_health(system, who):
         assert answer.status_code == 401, (port, method, path, answer.text)
         assert answer.json()["error_code"] == "UNAUTHENTICATED"
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("kind", ["wrong", "expired", "revoked", "other product", "other requester", "right", "owner"])
+def test_every_endpoint_knows_every_identity(system, who, kind):
+    token, params, status = {
+        "wrong": (who.core[:-1] + "x", None, {401}), "expired": (who.expired, None, {401}),
+        "revoked": (who.revoked, None, {401}), "other product": (who.core, {"product": "ai_avatar"}, {403}),
+        "other requester": (who.core, {"requester_id": "agent_other"}, {403}),
+        "right": (who.core, None, None), "owner": (who.owner, None, None)}[kind]
+    for port, method, path in routes(system, who.owner):
+        if path.startswith(("/events/stream", "/v1/test/")):
+            path += "?from=x" if status is None else ""  # else it has no end
+        answer = system.call(token, method, path, port=port, params=params)
+        allowed = {200, 503} if path in FREE else status
+        assert answer.status_code in allowed if allowed else answer.status_code not in (401, 429, 500), \
+            (port, method, path, answer.text)
+        if kind == "owner" and answer.status_code == 403:  # what nobody may is not his either
+            assert answer.json()["error_code"] in REFUSED_TO_ALL, (port, method, path, answer.text)
+
+
+def test_a_body_that_nobody_vouches_for_is_not_kept(system):
+    answer = requests.post(system.url("bucket", "/bucket/audit/append"), data=b"x" * 1000000, timeout=15)
+    assert answer.status_code == 401
+    answer = requests.post(system.url("bucket", "/bucket/audit/append"), data=b"x" * (1 << 21), timeout=15)
+    assert answer.status_code == 413
 
 
 def test_whatever_is_wrong_with_a_token_the_words_are_the_same(system, who):
@@ -300,6 +325,25 @@ def test_what_is_somebody_elses_is_answered_as_if_it_were_not_there(system, who,
     assert system.call(who.owner, "GET", path.format(**kept["other"]), port=port).status_code == 200
 
 
+@pytest.mark.parametrize("path,port", [("/bucket/audit/entry/{audit_id}", "bucket"),
+                                       ("/bucket/audit/receipt/{audit_id}", "bucket"),
+                                       ("/bucket/queue/{seq}", "bucket")])
+def test_what_is_there_takes_as_long_to_refuse_as_what_is_not(system, who, kept, path, port):
+    absent = {"audit_id": "audit_999999999", "seq": 999999999}
+
+    def median(of):
+        taken = []
+        for _ in range(60):
+            start = time.perf_counter()
+            assert system.call(who.core, "GET", path.format(**of), port=port).status_code == 404
+            taken.append(time.perf_counter() - start)
+        return statistics.median(taken)
+
+    median(kept["other"])  # warm
+    ratios = [median(kept["other"]) / median(absent) for _ in range(3)]
+    assert 0.4 < statistics.median(ratios) < 2.5, ratios
+
+
 def test_audit_entries_violations_and_quotas_are_sifted(system, who, kept):
     for token, product, role in ((who.core, "gurukul", "bhiv_core"), (who.other, "ai_avatar", "agent_other")):
         page = system.call(token, "GET", "/bucket/audit/log?limit=1000").json()
@@ -513,6 +557,20 @@ def test_the_bridge_speaks_tls(bhiv, tmp_path, pem):
         assert b"Cipher is (NONE)" in old.stdout
         with pytest.raises(requests.RequestException):
             requests.get(url.replace("https", "http") + "/healthz", timeout=5)
+
+
+def test_who_does_not_finish_its_handshake_is_cut(bhiv, tmp_path, pem):
+    import socket
+
+    env = {"BHIV_TLS_CERT": str(pem[0]), "BHIV_TLS_KEY": str(pem[1]), "BHIV_REQUEST_TIMEOUT": "300ms"}
+    with Guarded(bhiv, tmp_path / "d", ("--dev", "--only", "broker,bridge"), env) as system:
+        with socket.create_connection(("127.0.0.1", system.base + 1)) as slow:
+            slow.settimeout(15)
+            slow.sendall(b"\x16\x03\x01")
+            try:
+                assert slow.recv(4096) == b""
+            except ConnectionError:
+                pass
 
 
 @pytest.mark.parametrize("kind", ["alone", "absent", "no certificate", "open key", "another key"])
