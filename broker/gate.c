@@ -20,6 +20,9 @@ enum {
     HEARTBEAT_TIMEOUT_MS = 10000,
     MONITOR_HWM = 65536,         // events that may wait: the I/O thread blocks on a full monitor
     REFUSED_LOG_EVERY_MS = 1000, // one line for all that were refused meanwhile
+    // By ZAP; for want of CURVE; or the peer saw that it has none, and went first.
+    HANDSHAKE_FAILED = ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL,
     CROWD_MIN = 256 // so many connections are worth giving their memory back after them
 };
 
@@ -136,7 +139,7 @@ watch(gate_t *self, gate_door_t which)
     snprintf(address, sizeof(address), "inproc://broker.monitor.%d", which);
     int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED;
     if (self->zap != NULL) {
-        events |= ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+        events |= HANDSHAKE_FAILED;
     }
     int rc = zmq_socket_monitor(door->socket, address, events);
     assert(rc == 0);
@@ -233,8 +236,7 @@ read_event(gate_t *self, door_t *door)
         door->connections--;
         self->stats->connections_closed++;
         self->closed_fn(self->closed_arg, (gate_door_t) (door - self->doors), (int) value);
-    } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH ||
-               event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
+    } else if ((event & HANDSHAKE_FAILED) != 0) {
         self->stats->handshakes_refused++;
     }
     return true;

@@ -15,7 +15,7 @@
 enum { KEY_BYTES = 32, ENDPOINT_SIZE = 64, ANSWER_SIZE = 16, FRAMES_MAX = 16 };
 
 struct zap {
-    zactor_t *actor;
+    zactor_t *actor;   // first: a test that kills it finds it there
     const cert_t *own; // borrowed
     void *asker;       // DEALER to the handler
     loop_t *loop;      // borrowed; NULL: not watched
@@ -32,6 +32,7 @@ zap_context(void)
     zsys_handler_set(NULL); // signals are the loop's
     void *context = zsys_init();
     assert(context != NULL);
+    zsys_set_logstream(stderr); // stdout is for the line that says ready
     return context;
 }
 

@@ -7,6 +7,7 @@
 // once more under its id, as its caller would do: the owner ignores the second and replies again.
 #include "client_self.h"
 #include "clock.h"
+#include "log.h"
 #include "proto/schema.h"
 #include "proto/topic.h"
 #include "proto/walk.h"
@@ -28,10 +29,37 @@ copy_text(const char *text)
 
 // A connection broke, or came back.
 static void
+on_again(void *arg)
+{
+    client_t *self = arg;
+    self->again = 0;
+    client_link_try_again(&self->link);
+}
+
+// The broker may come to know our certificate.
+static void
+try_again_later(client_t *self)
+{
+    if (!self->is_refused) {
+        self->is_refused = true;
+        log_error("certificate_refused",
+                  "name=%s in=%s why=\"the broker does not know this certificate\"",
+                  self->source,
+                  self->ingress);
+    }
+    if (self->again == 0) {
+        self->again = loop_add_timer(self->loop, CLIENT_REFUSED_MS, 1, on_again, self);
+    }
+}
+
+static void
 on_news(void *arg)
 {
     client_t *self = arg;
     client_link_news_t news = client_link_news(&self->link);
+    if (news.refused) {
+        try_again_later(self);
+    }
     if (news.inbox_lost) {
         self->is_connected = false;
         client_pump(self);
@@ -49,6 +77,7 @@ client_new(loop_t *loop, const client_options_t *options)
     assert(self != NULL);
     self->loop = loop;
     self->source = copy_text(options->cert != NULL ? options->cert->name : options->source);
+    self->ingress = copy_text(options->ingress);
     self->egress = copy_text(options->egress);
     self->service = copy_text(options->service);
     id_make(self->instance);
@@ -64,7 +93,7 @@ client_new(loop_t *loop, const client_options_t *options)
     self->body = pack_new();
     self->fetch.body = pack_new();
     if (!is_legal ||
-        client_link_init(&self->link, options->ingress, self->egress, options->cert) != BUS_OK) {
+        client_link_init(&self->link, self->ingress, self->egress, options->cert) != BUS_OK) {
         client_destroy(&self);
         return NULL;
     }
@@ -112,6 +141,9 @@ client_destroy(client_t **self_p)
     if (self->tick != 0) {
         loop_cancel_timer(self->loop, self->tick);
     }
+    if (self->again != 0) {
+        loop_cancel_timer(self->loop, self->again);
+    }
     abort_calls(self);
     client_fetch_abort(self);
     if (self->link.context != NULL) {
@@ -127,6 +159,7 @@ client_destroy(client_t **self_p)
     pack_destroy(&self->body);
     pack_destroy(&self->fetch.body);
     free(self->source);
+    free(self->ingress);
     free(self->egress);
     free(self->service);
     free(self);

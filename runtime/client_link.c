@@ -49,8 +49,10 @@ open_socket(client_link_t *self, int type)
 static void *
 open_news(client_link_t *self, void *socket, const char *name)
 {
-    int rc =
-        zmq_socket_monitor(socket, name, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    int rc = zmq_socket_monitor(socket,
+                                name,
+                                ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                                    ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
     assert(rc == 0);
     void *news = zmq_socket(self->context, ZMQ_PAIR);
     assert(news != NULL);
@@ -63,7 +65,8 @@ open_news(client_link_t *self, void *socket, const char *name)
 bus_err_t
 client_link_init(client_link_t *self, const char *ingress, const char *egress, const cert_t *cert)
 {
-    *self = (client_link_t){.context = zmq_ctx_new(), .egress = egress, .cert = cert};
+    *self = (client_link_t){
+        .context = zmq_ctx_new(), .ingress = ingress, .egress = egress, .cert = cert};
     assert(self->context != NULL);
     self->push = open_socket(self, ZMQ_PUSH);
     self->inbox = open_socket(self, ZMQ_SUB);
@@ -233,17 +236,45 @@ client_link_news(client_link_t *self)
     client_link_news_t news = {.inbox_lost = false};
     for (unsigned event = next_event(self->inbox_news); event != 0;
          event = next_event(self->inbox_news)) {
-        self->inbox_open = event != ZMQ_EVENT_DISCONNECTED;
+        self->inbox_open = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        self->inbox_refused |= event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
         news.inbox_lost = news.inbox_lost || !self->inbox_open;
     }
     for (unsigned event = next_event(self->push_news); event != 0;
          event = next_event(self->push_news)) {
-        if (event == ZMQ_EVENT_DISCONNECTED) {
+        if (event != ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
             self->push_lost = true;
+            self->push_refused |= event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
         } else if (self->push_lost) {
             self->push_lost = false;
             news.push_restored = true;
         }
     }
+    news.refused = self->inbox_refused || self->push_refused;
     return news;
+}
+
+// libzmq keeps what it gave up among its endpoints, and would not connect to it twice.
+static void
+connect_again(void *socket, const char *endpoint)
+{
+    (void) zmq_disconnect(socket, endpoint);
+    int rc = zmq_connect(socket, endpoint);
+    assert(rc == 0); // it could connect before
+}
+
+void
+client_link_try_again(client_link_t *self)
+{
+    if (self->inbox_refused) {
+        connect_again(self->inbox, self->egress);
+    }
+    if (self->inbox_refused && self->topics != NULL) {
+        connect_again(self->topics, self->egress);
+    }
+    if (self->push_refused) {
+        connect_again(self->push, self->ingress);
+    }
+    self->inbox_refused = false;
+    self->push_refused = false;
 }

@@ -12,21 +12,24 @@
 #include <zmq.h>
 
 typedef struct {
-    void *context;      // ZeroMQ's, with one I/O thread
-    void *push;         // what we say
-    void *inbox;        // SUB: answers and requests to us alone
-    void *topics;       // SUB: what was subscribed to; NULL until then
-    void *inbox_news;   // PAIR: the monitor of `inbox`
-    void *push_news;    // PAIR: the monitor of `push`
-    const char *egress; // where `topics` connects to; borrowed
-    const cert_t *cert; // who speaks on tcp; borrowed; NULL: plain
-    bool inbox_open;    // its connection stands, as far as was heard
-    bool push_lost;     // disconnected and not connected again
+    void *context;       // ZeroMQ's, with one I/O thread
+    void *push;          // what we say
+    void *inbox;         // SUB: answers and requests to us alone
+    void *topics;        // SUB: what was subscribed to; NULL until then
+    void *inbox_news;    // PAIR: the monitor of `inbox`
+    void *push_news;     // PAIR: the monitor of `push`
+    const char *ingress; // where `push` connects to; borrowed
+    const char *egress;  // where `topics` connects to; borrowed
+    const cert_t *cert;  // who speaks on tcp; borrowed; NULL: plain
+    bool inbox_open;     // its connection stands, as far as was heard
+    bool push_lost;      // disconnected and not connected again
+    bool inbox_refused;  // the broker does not know our certificate, and libzmq has given up
+    bool push_refused;
 } client_link_t;
 
 // Connects `push` and `inbox`, which hears nothing before client_link_hear. BUS_INVALID_REQUEST
-// where an endpoint makes no sense. `egress` and `cert` (NULL: plain) stay the caller's, and must
-// live as long.
+// where an endpoint makes no sense. All three stay the caller's, and must live as long; `cert`
+// NULL: plain.
 BUS_CHECK bus_err_t client_link_init(client_link_t *self,
                                      const char *ingress,
                                      const char *egress,
@@ -59,5 +62,8 @@ void client_link_release(client_link_message_t *message);
 typedef struct {
     bool inbox_lost;    // answers may have been lost; a welcome will tell when it is back
     bool push_restored; // what was on its way up may have been lost
+    bool refused;       // the certificate was: client_link_try_again is to be called, later
 } client_link_news_t;
 client_link_news_t client_link_news(client_link_t *self);
+// Connects again what was refused: libzmq itself does not.
+void client_link_try_again(client_link_t *self);

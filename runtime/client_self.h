@@ -17,6 +17,7 @@ enum {
     CLIENT_DRAIN_US = 50000, // and as long: a question may take milliseconds, and a beat is due
     CLIENT_SUBSCRIPTIONS_MAX = 256, // patterns: each is tried on each message
     CLIENT_OUTBOX_MAX = 1024,       // of an outbox in flight; its owner keeps to 1,000
+    CLIENT_REFUSED_MS = 1000,       // until a broker that does not know us is asked again
     CLIENT_ASK_AGAIN_MS = 1000,     // after a welcome, for replies that are on their way anyway
 };
 
@@ -64,6 +65,7 @@ typedef struct {
 struct client {
     loop_t *loop;  // borrowed
     char *source;  // who speaks
+    char *ingress; // the broker's PULL
     char *egress;  // the broker's XPUB
     char *service; // what it answers for; NULL: says no hello
     char instance[ID_TEXT_SIZE];
@@ -85,6 +87,8 @@ struct client {
     client_queue_t waiting; // commands that are durable and await a reply
     uint64_t ask_again_ms;  // when commands without a reply are said again; 0: none
     int tick;               // the timer; 0: nothing to wait for
+    int again;              // the timer until we ask a broker that refused us again; 0: none
+    bool is_refused;        // that was said
 
     client_fetch_state_t fetch;
     client_hello_state_t hello;

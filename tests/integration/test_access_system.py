@@ -1,0 +1,152 @@
+"""The whole system over tcp by certificates: each part does its work within its own row of the rules,
+and what is refused is in Bucket's audit log."""
+
+import json
+import subprocess
+
+import pytest
+import requests
+from support.broker import stats_of
+from support.secure import SecureBroker, make_cert
+from support.system import Program, eventually, free_port_base
+
+PARTS = {
+    "bucket": "bhiv_bucket",
+    "karma": "bhiv_karma",
+    "core": "bhiv_core",
+    "workflow": "workflow_executor",
+    "htm": "htm",
+    "brain": "brain",
+    **{
+        f"kernel {name}": f"kernel-{name}"
+        for name in ("infrastructure", "governance", "memory", "librarian", "verification", "self_healing", "code")
+    },
+    "bridge": "bhiv_bridge",
+}
+
+
+class SecureSystem:
+    """Every part as a process of its own, which knows the bus by tcp and a certificate alone."""
+
+    def __init__(self, bhiv, folder):
+        self.bhiv, self.folder = bhiv, folder
+        self.bus = SecureBroker(bhiv, folder / "bus", names=[*PARTS.values(), "owner", "monitor"])
+        self.parts = []
+        self.base = free_port_base()
+
+    def words(self, certificate):
+        return [
+            f"--ingress={self.bus.tcp_in}",
+            f"--egress={self.bus.tcp_out}",
+            f"--cert={self.bus.folder}/certs/{certificate}.cert_secret",
+        ]
+
+    def __enter__(self):
+        self.bus.start()
+        for part, certificate in PARTS.items():
+            argv = [self.bhiv, *part.split(), "--dir", str(self.folder / "state"), *self.words(certificate)]
+            if part == "bridge":
+                argv += [f"--{name}-port={self.base + i}" for i, name in enumerate(("karma", "bucket", "core", "workflow"))]
+                argv += [f"--console-port={self.base + 80}"]
+            self.parts.append(Program(argv, log=self.folder / f"{part.replace(' ', '-')}.log", ready=False))
+        for program in self.parts:
+            assert program.read_line(30).startswith("ready")
+        return self
+
+    def __exit__(self, *exc):
+        for program in reversed(self.parts):
+            program.stop()
+        self.bus.__exit__(*exc)
+
+    def tool(self, certificate, *words):
+        return subprocess.run(
+            [self.bhiv, *words, *self.words(certificate)], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def refused(self):
+        with self.bus.peer("py_owner") as trusted:
+            return stats_of(trusted)["access"]["refused"]
+
+
+@pytest.fixture(scope="module")
+def secure(bhiv, tmp_path_factory):
+    with SecureSystem(bhiv, tmp_path_factory.mktemp("sec-system")) as system:
+        yield system
+
+
+def post(secure, offset, path, body, status=(200, 201, 202)):
+    answer = requests.post(f"http://127.0.0.1:{secure.base + offset}{path}", json=body, timeout=20)
+    assert answer.status_code in status, (path, answer.status_code, answer.text)
+    return answer.json()
+
+
+def test_every_part_does_its_work_within_its_row(secure):
+    post(secure, 1, "/bucket/event", {"requester_id": "bhiv_core", "event_data": {"event_type": "a", "agent_id": "x", "n": 1}})
+    post(secure, 0, "/v1/log-action/", {"user_id": "ann", "action": "completing_lessons", "role": "learner"})
+    post(secure, 2, "/handle_task", {"agent": "edumentor_agent", "input": "what is a bus", "input_type": "text"}, (200, 404, 502, 503, 504))
+    post(
+        secure, 3, "/api/workflow/execute",
+        {"trace_id": "t1", "decision": "workflow", "data": {"workflow_type": "workflow", "payload": {"action_type": "task", "title": "x"}}},
+    )
+    done = secure.tool("owner", "htm", "enqueue", "memory_maintenance", "{}")
+    assert done.returncode in (0, 1), done.stderr
+    done = secure.tool("owner", "kb", "add", __file__)
+    assert done.returncode in (0, 1), done.stderr
+    done = secure.tool("owner", "stats", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["access"]["certificates"] == len(PARTS) + 3
+    eventually(lambda: requests.get(f"http://127.0.0.1:{secure.base + 1}/health", timeout=5).status_code == 200)
+    assert secure.refused() == []
+
+
+def test_a_tool_may_what_its_certificate_may(secure):
+    assert secure.tool("owner", "pub", "core.event.x", '{"requester_id": "bhiv_core", "event_type": "x"}').returncode == 0
+    done = secure.tool("monitor", "pub", "core.event.x", '{"requester_id": "bhiv_core", "event_type": "x"}')
+    assert done.returncode == 77 and "UNAUTHORIZED_ACCESS" in done.stderr, (done.returncode, done.stderr)
+
+
+def test_what_is_refused_is_in_the_audit_log(secure):
+    secure.tool("monitor", "stats")
+
+    def entry():
+        page = requests.get(f"http://127.0.0.1:{secure.base + 1}/bucket/audit/log?limit=100", timeout=5)
+        done = secure.tool("owner", "audit", "log", "--format", "json")
+        rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        return [row for row in rows if row.get("operation") == "governance.access" and row.get("requester_id") == "monitor"] or None
+
+    row = eventually(entry, what="the audit entry")[0]
+    assert row["decision"] == "refused" and row["error_code"] == "UNAUTHORIZED_ACCESS"
+    assert row["details"]["reason"] in ("publish", "request")
+
+
+def test_a_part_with_anothers_certificate_does_not_start(secure, bhiv):
+    argv = [bhiv, "karma", "--dir", str(secure.folder / "other"), *secure.words("bhiv_core")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 78 and "speaks as bhiv_karma" in done.stderr
+
+
+def test_a_part_whose_certificate_is_not_known_yet_comes_in_once_it_is(secure, bhiv, tmp_path):
+    assert make_cert(bhiv, tmp_path, "agent_away")[0] == 0
+    (tmp_path / "certs" / "broker.cert").write_text((secure.bus.folder / "certs" / "broker.cert").read_text())
+    argv = [
+        bhiv, "sub", "$bus.peer.>", "-n", "1", "--timeout=30s",
+        f"--ingress={secure.bus.tcp_in}", f"--egress={secure.bus.tcp_out}", "--cert=agent_away", f"--dir={tmp_path}",
+    ]
+    with open(tmp_path / "said", "w") as said:
+        waiting = subprocess.Popen(argv, stdout=said, stderr=subprocess.STDOUT)
+    try:
+        eventually(lambda: "certificate_refused" in (tmp_path / "said").read_text(), what="a word about it")
+        (secure.bus.folder / "certs" / "agent_away.cert").write_text((tmp_path / "certs" / "agent_away.cert").read_text())
+
+        def heard():
+            with secure.bus.peer("py_owner") as trusted:
+                trusted.ask("$bus.hello", {"service": "x.y", "instance": "i-away", "inbox": trusted.inbox})
+                trusted.send("$bus.bye", {"instance": "i-away"})
+            return waiting.poll() is not None
+
+        eventually(heard, every=0.2, what="it hears")
+        assert waiting.returncode == 0
+    finally:
+        if waiting.poll() is None:
+            waiting.kill()
+            waiting.wait()
