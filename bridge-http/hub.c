@@ -217,6 +217,16 @@ bridge_hub_join(bridge_hub_t *self, bridge_stream_t *stream)
     return BUS_OK;
 }
 
+bool
+bridge_hub_is_used_up(const bridge_hub_t *self, const char *role)
+{
+    unsigned count = 0;
+    for (const bridge_stream_t *stream = self->streams; stream != NULL; stream = stream->next) {
+        count += strcmp(bridge_stream_role(stream), role) == 0 ? 1 : 0;
+    }
+    return count >= BRIDGE_HUB_STREAMS_IDENTITY;
+}
+
 void
 bridge_hub_leave(bridge_hub_t *self, bridge_stream_t *stream)
 {

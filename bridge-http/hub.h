@@ -9,7 +9,8 @@
 
 enum {
     BRIDGE_HUB_STREAMS_MAX = 100,
-    BRIDGE_HUB_PATTERNS_MAX = 256 // different ones while the ears exist
+    BRIDGE_HUB_STREAMS_IDENTITY = 20, // of them of one identity: it cannot have them all
+    BRIDGE_HUB_PATTERNS_MAX = 256     // different ones while the ears exist
 };
 
 typedef struct bridge_stream bridge_stream_t;
@@ -19,6 +20,8 @@ void bridge_hub_destroy(bridge_hub_t **self_p);
 
 // Adds a stream, and makes the ears where it is the first. BUS_BUSY: too many.
 BUS_CHECK bus_err_t bridge_hub_join(bridge_hub_t *self, bridge_stream_t *stream);
+// Whether this identity has as many streams as it may.
+bool bridge_hub_is_used_up(const bridge_hub_t *self, const char *role);
 void bridge_hub_leave(bridge_hub_t *self, bridge_stream_t *stream);
 // The last seq of the journal as far as known, and whether it is known yet.
 bool bridge_hub_head(const bridge_hub_t *self, uint64_t *ret_head);

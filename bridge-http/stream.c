@@ -50,6 +50,12 @@ bridge_stream_pattern(const bridge_stream_t *base)
     return ((const stream_t *) base)->pattern;
 }
 
+const char *
+bridge_stream_role(const bridge_stream_t *base)
+{
+    return ((const stream_t *) base)->identity.role;
+}
+
 static size_t
 waiting_bytes(const stream_t *self)
 {
@@ -313,6 +319,11 @@ bridge_stream_open(bridge_request_t *request)
     }
     if (request->bridge->is_stopping) {
         bridge_answer_refuse(request, BUS_SERVICE_UNAVAILABLE, "the bridge is stopping");
+        return;
+    }
+    if (request->identity.is_set &&
+        bridge_hub_is_used_up(request->bridge->hub, request->identity.role)) {
+        bridge_answer_refuse(request, BUS_BUSY, "as many streams of yours are open as may be");
         return;
     }
     stream_t *self = make_stream(request, &place, pattern);

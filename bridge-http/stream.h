@@ -20,6 +20,8 @@ struct bridge_stream {
 };
 
 const char *bridge_stream_pattern(const bridge_stream_t *self);
+// Whose it is; "" where nobody need say.
+const char *bridge_stream_role(const bridge_stream_t *self);
 // The journal has grown, or the ears are there: reads on.
 void bridge_stream_wake(bridge_stream_t *self);
 // A live message that fits its pattern.

@@ -43,7 +43,7 @@ static const option_row_t broker_rows[] = {
     {"pending-bytes", 0, OPTION_BYTES, "BYTES", NULL, AT(pending_bytes), 0, 0,
      "what may wait for the disk before BUSY; default 64m"},
     {"secure", 0, OPTION_FLAG, NULL, NULL, AT(is_secure), 0, 0,
-     "CURVE on tcp: who has no certificate of DIR/certs stays out, DIR/access.zpl says who may what"},
+     "CURVE on tcp: by the certificates of DIR/certs, and rules, DIR/access.zpl"},
 };
 // clang-format on
 #undef AT

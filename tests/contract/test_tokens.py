@@ -418,6 +418,16 @@ def test_a_stream_ends_when_its_token_is_revoked(system):
     answer.close()
 
 
+def test_one_identity_cannot_have_all_the_streams(system, who):
+    path, watcher = "/events/stream?topic=agent.>", system.token("watcher")
+    held = [lines_of(system, watcher, path)[0] for _ in range(20)]
+    refused = system.call(watcher, "GET", path, port="console")
+    assert refused.status_code == 503 and refused.json()["error_code"] == "BUSY", refused.text
+    lines_of(system, who.other, path)[0].close()
+    for answer in held:
+        answer.close()
+
+
 # --- Audit, floods, secrets ----------------------------------------------------------------------
 
 
