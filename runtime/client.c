@@ -7,7 +7,6 @@
 // once more under its id, as its caller would do: the owner ignores the second and replies again.
 #include "client_self.h"
 #include "clock.h"
-#include "log.h"
 #include "proto/schema.h"
 #include "proto/topic.h"
 #include "proto/walk.h"
@@ -29,36 +28,12 @@ copy_text(const char *text)
 
 // A connection broke, or came back.
 static void
-on_again(void *arg)
-{
-    client_t *self = arg;
-    self->again = 0;
-    client_link_try_again(&self->link);
-}
-
-// The broker may come to know our certificate.
-static void
-try_again_later(client_t *self)
-{
-    if (!self->is_refused) {
-        self->is_refused = true;
-        log_error("certificate_refused",
-                  "name=%s in=%s why=\"the broker does not know this certificate\"",
-                  self->source,
-                  self->ingress);
-    }
-    if (self->again == 0) {
-        self->again = loop_add_timer(self->loop, CLIENT_REFUSED_MS, 1, on_again, self);
-    }
-}
-
-static void
 on_news(void *arg)
 {
     client_t *self = arg;
     client_link_news_t news = client_link_news(&self->link);
     if (news.refused) {
-        try_again_later(self);
+        client_refused_later(self);
     }
     if (news.inbox_lost) {
         self->is_connected = false;
@@ -141,9 +116,7 @@ client_destroy(client_t **self_p)
     if (self->tick != 0) {
         loop_cancel_timer(self->loop, self->tick);
     }
-    if (self->again != 0) {
-        loop_cancel_timer(self->loop, self->again);
-    }
+    client_refused_clear(self);
     abort_calls(self);
     client_fetch_abort(self);
     if (self->link.context != NULL) {

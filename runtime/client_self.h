@@ -2,6 +2,7 @@
 //
 // client.c has its life, the welcome and the calls; client_answer.c what comes to the inbox;
 // client_fetch.c, client_hello.c, client_outbox.c and client_subscribe.c one conversation each;
+// client_refused.c a broker that does not know us;
 // client_link.c the sockets, client_call.c the table of calls, client_stream.c the numbered window.
 #pragma once
 #include "client.h"
@@ -126,6 +127,10 @@ void client_fetch_abort(client_t *self);
 void client_hello_say(client_t *self);
 bool client_hello_answered(client_t *self, const header_t *header, bus_view_t body);
 void client_hello_bye(client_t *self);
+
+// client_refused.c
+void client_refused_later(client_t *self);
+void client_refused_clear(client_t *self);
 
 // client_outbox.c
 void client_outbox_forget(client_t *self); // what was in flight, before a new connection's hello
