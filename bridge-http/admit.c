@@ -83,6 +83,19 @@ bridge_admit_wants_body(const bridge_request_t *self)
     return self->bridge->tokens == NULL || self->identity.is_set;
 }
 
+// Strangers have a bucket of their own at each address, so that they take nothing from those who
+// have a token there.
+static bool
+may_go_on_trying(const bridge_request_t *self)
+{
+    char key[BRIDGE_LINK_ADDRESS_SIZE + 16];
+    (void) snprintf(key, sizeof(key), "stranger %s", self->link->address);
+    bridge_limit_t *limit = self->bridge->limit;
+    return limit == NULL ||
+           bridge_limit_take(limit, view_from_text(key), BRIDGE_LIMIT_WRITE, self->started_us)
+               .allowed;
+}
+
 bool
 bridge_admit_enter(bridge_request_t *self)
 {
@@ -90,11 +103,7 @@ bridge_admit_enter(bridge_request_t *self)
     if (bridge->tokens == NULL || self->route->access == BRIDGE_FREE || self->identity.is_set) {
         return true;
     }
-    if (bridge->limit != NULL && !bridge_limit_take(bridge->limit,
-                                                    view_from_text(self->link->address),
-                                                    BRIDGE_LIMIT_WRITE,
-                                                    self->started_us)
-                                      .allowed) {
+    if (!may_go_on_trying(self)) {
         bridge_answer_error(self,
                             &(bridge_error_t){.err = BUS_RATE_LIMIT_EXCEEDED, .retry_after_s = 1});
         return false;
