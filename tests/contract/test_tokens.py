@@ -616,6 +616,15 @@ def test_the_bridge_speaks_tls(bhiv, tmp_path, pem):
                 assert len(read.json()["content"]["text"]) == 300000
             big = session.post(url + "/bucket/audit/append", data=b"x" * (1 << 21), **options)
             assert big.status_code == 413 and big.json()["error_code"] == "PAYLOAD_TOO_LARGE"
+        console = f"https://127.0.0.1:{system.base + 80}"
+        with requests.get(console + "/events/stream?topic=agent.>", stream=True, **options) as stream:
+            lines = stream.iter_lines(chunk_size=1)
+            next(lines)
+            for mark in (name("one"), name("two")):
+                said = requests.post(console + "/bus/publish", **options,
+                                     json={"topic": "agent.note", "data": {"mark": mark}})
+                assert said.status_code == 200, said.text
+                assert any(mark in line.decode() for line in lines), mark
         old = subprocess.run(["openssl", "s_client", "-connect", url[8:], "-tls1_1"], stdin=subprocess.DEVNULL,
                              capture_output=True, timeout=20, check=False)
         assert b"Cipher is (NONE)" in old.stdout

@@ -27,19 +27,27 @@ check_decode(bus_view_t text, bool form)
 }
 
 static void
+check_match(bridge_port_id_t port, const char *method, bus_view_t path)
+{
+    bridge_route_match_t match = bridge_route_find(port, method, path);
+    if (match.route == NULL) {
+        return;
+    }
+    assert((match.methods & (1U << match.route->method)) != 0);
+    assert((match.route->ports & BRIDGE_ON(port)) != 0);
+    for (size_t i = 0; i < match.params.count; i++) {
+        assert(is_inside(match.params.at[i].value, path));
+        check_decode(match.params.at[i].value, false);
+    }
+}
+
+static void
 check_routes(bus_view_t path)
 {
     static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE"};
     for (unsigned port = 0; port < BRIDGE_PORT_COUNT; port++) {
         for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-            bridge_route_match_t match =
-                bridge_route_find((bridge_port_id_t) port, methods[i], path);
-            assert(match.route == NULL || (match.methods & (1U << match.route->method)) != 0);
-            assert(match.route == NULL || (match.route->ports & BRIDGE_ON(port)) != 0);
-            for (size_t j = 0; match.route != NULL && j < match.params.count; j++) {
-                assert(is_inside(match.params.at[j].value, path));
-                check_decode(match.params.at[j].value, false);
-            }
+            check_match((bridge_port_id_t) port, methods[i], path);
         }
     }
 }
