@@ -617,7 +617,7 @@ def test_the_bridge_speaks_tls(bhiv, tmp_path, pem):
             big = session.post(url + "/bucket/audit/append", data=b"x" * (1 << 21), **options)
             assert big.status_code == 413 and big.json()["error_code"] == "PAYLOAD_TOO_LARGE"
         console = f"https://127.0.0.1:{system.base + 80}"
-        with requests.get(console + "/events/stream?topic=agent.>", stream=True, **options) as stream:
+        with requests.get(console + "/events/stream?topic=agent.>&from=1", stream=True, **options) as stream:
             lines = stream.iter_lines(chunk_size=1)
             next(lines)
             for mark in (name("one"), name("two")):
