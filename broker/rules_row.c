@@ -168,20 +168,85 @@ take_peer(zconfig_t *peer, rules_row_fn *fn, void *arg, char *reterr_problem)
 
 // --- Reading -----------------------------------------------------------------------------------
 
-// Whether the text has an even number of quotes in each line, and no NUL: czmq reads on over a
-// missing one.
 static bool
-is_plain(bus_view_t text)
+is_key_char(char c)
 {
-    bool is_open = false;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.data[i];
-        if (c == '\0' || (c == '\n' && is_open)) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-_./@", c) != NULL);
+}
+
+static const char *
+skip_spaces(const char *at, const char *end)
+{
+    while (at < end && *at == ' ') {
+        at++;
+    }
+    return at;
+}
+
+// Behind the `=`: "a value", or a word, then nothing, or a comment.
+static bool
+is_value(const char *at, const char *end)
+{
+    at = skip_spaces(at, end);
+    const char *begin = at;
+    bool is_quoted = at < end && *at == '"';
+    if (is_quoted) {
+        at = memchr(at + 1, '"', (size_t) (end - at - 1));
+        at = at == NULL ? NULL : skip_spaces(at + 1, end);
+        return at != NULL && (at == end || *at == '#');
+    }
+    while (at < end && *at != '"' && *at != '#') {
+        at++;
+    }
+    return at > begin && (at == end || *at == '#');
+}
+
+// Whether a line is what a file may be made of. czmq says what it does not like on stdout, where
+// nobody but we may speak, and reads on over a quote that is not closed: so it is not asked.
+static bool
+is_line(const char *at, const char *end, bool *has_peer)
+{
+    for (const char *c = at; c < end; c++) {
+        if ((unsigned char) *c < ' ') {
             return false;
         }
-        is_open ^= c == '"';
     }
-    return !is_open;
+    const char *key = skip_spaces(at, end);
+    if (key == end || *key == '#') {
+        return true;
+    }
+    size_t indent = (size_t) (key - at);
+    const char *rest = key;
+    while (rest < end && is_key_char(*rest)) {
+        rest++;
+    }
+    bool is_named = rest > key;
+    rest = skip_spaces(rest, end);
+    if (indent == 0) {
+        *has_peer = true;
+        return is_named && (rest == end || *rest == '#');
+    }
+    return is_named && indent == 4 && *has_peer && rest < end && *rest == '=' &&
+           is_value(rest + 1, end);
+}
+
+// The first line that is wrong, from 1; 0: none.
+static size_t
+find_wrong_line(bus_view_t text)
+{
+    const char *at = text.data;
+    const char *end = text.data + text.size;
+    bool has_peer = false;
+    for (size_t number = 1; at < end; number++) {
+        const char *stop = memchr(at, '\n', (size_t) (end - at));
+        stop = stop == NULL ? end : stop;
+        if (!is_line(at, stop, &has_peer)) {
+            return number;
+        }
+        at = stop == end ? end : stop + 1;
+    }
+    return 0;
 }
 
 bus_err_t
@@ -190,15 +255,17 @@ rules_row_parse(bus_view_t text,
                 void *arg,
                 char reterr_problem[RULES_PROBLEM_SIZE])
 {
-    if (!is_plain(text)) {
-        return problem(reterr_problem, "a quote is not closed, or there is a NUL");
+    size_t wrong = find_wrong_line(text);
+    if (wrong != 0) {
+        return problem(
+            reterr_problem, "line %zu: neither `peer` nor, 4 spaces in, `key = \"value\"`", wrong);
     }
     zchunk_t *chunk = zchunk_new(text.data, text.size);
     assert(chunk != NULL);
     zconfig_t *root = zconfig_chunk_load(chunk);
     zchunk_destroy(&chunk);
     if (root == NULL) {
-        return problem(reterr_problem, "it is no ZPL: 4 spaces a level, name = \"value\"");
+        return problem(reterr_problem, "it is no ZPL");
     }
     bus_err_t err = BUS_OK;
     for (int pass = 0; pass < 2; pass++) { // all of it is checked before any is taken
