@@ -9,7 +9,8 @@
 
 enum {
     CELL_SIZE = 96,
-    CONSUMERS_SHOWN = 6 // the others are a number, and all in `bhiv stats --all`
+    CONSUMERS_SHOWN = 6, // the others are a number, and all in `bhiv stats --all`
+    BREACHES_SHOWN = 8,  // the same
 };
 
 static uint64_t
@@ -136,6 +137,44 @@ add_consumers(rows_t *self, bus_view_t body)
     }
 }
 
+// Who tried what it may not, on a bus behind CURVE.
+static void
+add_breaches(rows_t *self, bus_view_t body)
+{
+    bus_view_t access, list;
+    walk_item_t head;
+    if (walk_find(body, "access", &access) != BUS_OK ||
+        walk_find(access, "refused", &list) != BUS_OK) {
+        return;
+    }
+    walk_t walk = walk_from(list);
+    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY) {
+        return;
+    }
+    bus_view_t row;
+    uint32_t shown = 0;
+    for (; shown < head.count && shown < BREACHES_SHOWN; ++shown) {
+        if (walk_skip(&walk, &row) != BUS_OK) {
+            return;
+        }
+        char name[CELL_SIZE];
+        bus_view_t who = word(row, "name");
+        bus_view_t reason = word(row, "reason");
+        who = who.size == 0 ? VIEW_LITERAL("(unknown)") : who;
+        snprintf(name,
+                 sizeof name,
+                 "refused %.*s: %.*s",
+                 (int) who.size,
+                 who.data,
+                 (int) reason.size,
+                 reason.data);
+        add_row(self, name, "%llu", (unsigned long long) number(row, "count"));
+    }
+    if (shown < head.count) {
+        add_row(self, "more refused", "%u", head.count - shown);
+    }
+}
+
 void
 cli_summary_print(bus_view_t body, const cli_summary_t *before, cli_output_t *out)
 {
@@ -170,6 +209,7 @@ cli_summary_print(bus_view_t body, const cli_summary_t *before, cli_output_t *ou
             (unsigned long long) number(body, "peers"),
             (unsigned long long) number(body, "connections"));
     add_consumers(&rows, body);
+    add_breaches(&rows, body);
     cli_table_print(&rows.table, out);
     cli_table_clear(&rows.table);
 }
