@@ -94,8 +94,11 @@ breach_add(
     self->total += count;
     pair->subject_size = subject.size < BREACH_SUBJECT_MAX ? subject.size : BREACH_SUBJECT_MAX;
     for (size_t i = 0; i < pair->subject_size; i++) {
-        char c = subject.data[i];
-        pair->subject[i] = c > ' ' && c <= '~' ? c : '?'; // a journaled text is valid UTF-8
+        bool is_plain = subject.data[i] > ' ' && subject.data[i] <= '~';
+        pair->subject[i] = '?'; // a journaled text is valid UTF-8
+        if (is_plain) {
+            pair->subject[i] = subject.data[i];
+        }
     }
     return is_first;
 }

@@ -59,12 +59,15 @@ is_row_name(const char *name)
 static bool
 is_pattern(bus_view_t word, rules_right_t right)
 {
-    char plain[TOPIC_SIZE_MAX + 1];
+    char plain[TOPIC_SIZE_MAX + 1] = "";
     size_t size = 0;
     const size_t own = sizeof(OWN_NAME) - 1;
     for (size_t i = 0; i < word.size && size < sizeof(plain); size++) {
         bool is_own = word.size - i >= own && memcmp(word.data + i, OWN_NAME, own) == 0;
-        plain[size] = is_own ? 'x' : word.data[i];
+        plain[size] = 'x';
+        if (!is_own) {
+            plain[size] = word.data[i];
+        }
         i += is_own ? own : 1;
     }
     bool is_all = size == 1 && plain[0] == '>';

@@ -199,6 +199,7 @@ who_load(who_t *self, who_cut_fn *fn, void *arg, char reterr_problem[RULES_PROBL
         err = read_folder(folder, rules, roll, reterr_problem);
     }
     if (err != BUS_OK) {
+        roll_destroy(&roll);
         return err;
     }
     move_on(self, roll, fn, arg);

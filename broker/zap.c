@@ -273,11 +273,13 @@ zap_new(const char *dir, const cert_t *own, zap_t **ret_self, const char **reter
     rc = zsock_wait(self->actor);
     assert(rc == 0);
     bus_err_t err = prove(self, reterr_why);
-    if (err == BUS_OK) {
-        *ret_self = self;
-        self = NULL;
+    if (err != BUS_OK) {
+        zap_destroy(&self);
+        return err;
     }
-    return err;
+    *ret_self = self;
+    self = NULL;
+    return BUS_OK;
 }
 
 void

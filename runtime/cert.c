@@ -198,7 +198,7 @@ bus_err_t
 cert_make(const char *dir, const char *name)
 {
     assert(cert_is_name(view_from_text(name)));
-    places_t places;
+    places_t places = {.folder = ""};
     find_places(dir, name, &places);
     if (mkdir(places.folder, 0700) != 0 && errno != EEXIST) {
         return BUS_IO;
@@ -217,7 +217,7 @@ cert_make(const char *dir, const char *name)
 bus_err_t
 cert_revoke(const char *dir, const char *name)
 {
-    places_t places;
+    places_t places = {.folder = ""};
     find_places(dir, name, &places);
     bool was_there = access(places.public_path, F_OK) == 0;
     if ((unlink(places.public_path) != 0 && errno != ENOENT) ||

@@ -545,20 +545,6 @@ client_reply(client_t *self, const header_t *asked, bus_err_t err, bus_view_t bo
     }
 }
 
-void
-client_on_hello(client_t *self, client_outbox_fn *fn, void *arg)
-{
-    self->hello.fn = fn;
-    self->hello.arg = arg;
-}
-
-void
-client_on_outbox_ack(client_t *self, client_outbox_ack_fn *fn, void *arg)
-{
-    self->outbox.fn = fn;
-    self->outbox.arg = arg;
-}
-
 // --- Reading pages -------------------------------------------------------------------------------
 
 client_records_t

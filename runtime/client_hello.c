@@ -133,3 +133,10 @@ client_hello_bye(client_t *self)
         self->stats.refused++;
     }
 }
+
+void
+client_on_hello(client_t *self, client_outbox_fn *fn, void *arg)
+{
+    self->hello.fn = fn;
+    self->hello.arg = arg;
+}

@@ -83,3 +83,10 @@ client_outbox_answered(client_t *self, const header_t *header, bus_view_t body)
     }
     return true;
 }
+
+void
+client_on_outbox_ack(client_t *self, client_outbox_ack_fn *fn, void *arg)
+{
+    self->outbox.fn = fn;
+    self->outbox.arg = arg;
+}
