@@ -132,31 +132,12 @@ keep(bridge_trace_tree_t *self, bus_view_t value)
     return span;
 }
 
-static bus_view_t
-text_of(bus_view_t map, const char *path)
-{
-    bus_view_t value, text;
-    bool is_text =
-        walk_find_path(map, path, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_text ? text : VIEW_NONE;
-}
-
-static uint64_t
-uint_of(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    bool is_uint =
-        walk_find_path(map, path, &value) == BUS_OK && walk_as_uint(value, &number) == BUS_OK;
-    return is_uint ? number : 0;
-}
-
 // A time given as text; 0: none.
 static uint64_t
 time_of(bus_view_t map, const char *path)
 {
     uint64_t time_us = 0;
-    bus_view_t text = text_of(map, path);
+    bus_view_t text = walk_text_at(map, path);
     return text.data != NULL && rfc3339_parse(text, &time_us) == BUS_OK ? time_us : 0;
 }
 
@@ -240,8 +221,8 @@ keep_about(bridge_trace_tree_t *self, bus_view_t body)
 static uint64_t
 task_of(bus_view_t body)
 {
-    bus_view_t task_id = text_of(body, "task_id");
-    return hash_of(task_id.data != NULL ? task_id : text_of(body, "context.task_id"));
+    bus_view_t task_id = walk_text_at(body, "task_id");
+    return hash_of(task_id.data != NULL ? task_id : walk_text_at(body, "context.task_id"));
 }
 
 static void
@@ -271,8 +252,8 @@ add_agent(bridge_trace_tree_t *self,
 static void
 add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t body)
 {
-    bus_view_t task_id = text_of(body, "task_id");
-    bool has_failed = view_is(text_of(body, "event_type"), "task_error");
+    bus_view_t task_id = walk_text_at(body, "task_id");
+    bool has_failed = view_is(walk_text_at(body, "event_type"), "task_error");
     uint64_t took = duration_of(body, "metadata.processing_time", 1e6);
     bridge_trace_step_t like = {.at =
                                     took != BRIDGE_TRACE_NO_DURATION && took < at ? at - took : at,
@@ -293,14 +274,14 @@ add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t
             break;
         }
         like.duration_us = has_failed && i + 1 == left ? took : BRIDGE_TRACE_NO_DURATION;
-        add_agent(self, text_of(attempt, "agent_id"), task_id, &like);
+        add_agent(self, walk_text_at(attempt, "agent_id"), task_id, &like);
     }
     if (!has_failed || left == 0) {
         copy_text(like.status,
                   sizeof(like.status),
                   has_failed ? VIEW_LITERAL("error") : VIEW_LITERAL("success"));
         like.duration_us = took;
-        add_agent(self, text_of(body, "agent_id"), task_id, &like);
+        add_agent(self, walk_text_at(body, "agent_id"), task_id, &like);
     }
 }
 
@@ -353,7 +334,7 @@ add_told(bridge_trace_tree_t *self, const told_t *told)
     step->about = about;
     copy_text(step->source, sizeof(step->source), told->source);
     if (view_starts(told->topic, VIEW_LITERAL("workflow."))) {
-        step->execution = uint_of(told->body, "execution");
+        step->execution = walk_uint_at(told->body, "execution", 0);
     }
     if (view_is(told->topic, "workflow.finished")) {
         bus_view_t value;
@@ -395,9 +376,9 @@ void
 bridge_trace_tree_add_request(bridge_trace_tree_t *self, bus_view_t request)
 {
     char what[BRIDGE_TRACE_WHAT_SIZE];
-    bus_view_t method = text_of(request, "method");
-    bus_view_t path = text_of(request, "path");
-    uint64_t at = uint_of(request, "at");
+    bus_view_t method = walk_text_at(request, "method");
+    bus_view_t path = walk_text_at(request, "path");
+    uint64_t at = walk_uint_at(request, "at", 0);
     if (method.data == NULL || path.data == NULL || at == 0) {
         return;
     }
@@ -415,9 +396,9 @@ bridge_trace_tree_add_request(bridge_trace_tree_t *self, bus_view_t request)
     }
     step->at = at;
     step->duration_us = duration_of(request, "duration_us", 1);
-    step->seq = uint_of(request, "seq");
-    step->http_status = (int) (uint_of(request, "status") % 1000);
-    copy_text(step->source, sizeof(step->source), text_of(request, "port"));
+    step->seq = walk_uint_at(request, "seq", 0);
+    step->http_status = (int) (walk_uint_at(request, "status", 0) % 1000);
+    copy_text(step->source, sizeof(step->source), walk_text_at(request, "port"));
 }
 
 // --- What others know of them -------------------------------------------------------------------
@@ -426,13 +407,13 @@ void
 bridge_trace_tree_add_event(bridge_trace_tree_t *self, bus_view_t event)
 {
     char topic[BRIDGE_TRACE_WHAT_SIZE];
-    uint64_t seq = uint_of(event, "seq");
+    uint64_t seq = walk_uint_at(event, "seq", 0);
     uint64_t at = time_of(event, "received_at");
     at = at == 0 ? time_of(event, "timestamp") : at;
     if (seq == 0 || at == 0 || bridge_trace_tree_find(self, seq) != NULL) {
         return;
     }
-    bus_view_t type = text_of(event, "event_type");
+    bus_view_t type = walk_text_at(event, "event_type");
     size_t shown = type.size < TYPE_MAX ? type.size : TYPE_MAX;
     int size =
         snprintf(topic, sizeof(topic), "core.event.%.*s", (int) shown, shown == 0 ? "" : type.data);
@@ -440,7 +421,7 @@ bridge_trace_tree_add_event(bridge_trace_tree_t *self, bus_view_t event)
              &(told_t){.seq = seq,
                        .at = at,
                        .topic = view_from(topic, (size_t) size),
-                       .source = text_of(event, "requester_id"),
+                       .source = walk_text_at(event, "requester_id"),
                        .body = event,
                        .known_by = "bucket"});
 }
@@ -452,7 +433,7 @@ add_lost_execution(bridge_trace_tree_t *self, uint64_t seq, bus_view_t execution
     told_t told = {.seq = seq,
                    .at = time_of(execution, "requested_at"),
                    .topic = VIEW_LITERAL("workflow.execute"),
-                   .source = text_of(execution, "requester_id"),
+                   .source = walk_text_at(execution, "requester_id"),
                    .body = execution,
                    .known_by = "workflow"};
     uint64_t finished_at = time_of(execution, "finished_at");
@@ -469,14 +450,14 @@ add_lost_execution(bridge_trace_tree_t *self, uint64_t seq, bus_view_t execution
         step->execution = seq;
         step->known_by = told.known_by;
         copy_text(step->source, sizeof(step->source), VIEW_LITERAL("workflow_executor"));
-        copy_text(step->status, sizeof(step->status), text_of(execution, "status"));
+        copy_text(step->status, sizeof(step->status), walk_text_at(execution, "status"));
     }
 }
 
 void
 bridge_trace_tree_add_execution(bridge_trace_tree_t *self, bus_view_t execution)
 {
-    uint64_t seq = uint_of(execution, "seq");
+    uint64_t seq = walk_uint_at(execution, "seq", 0);
     if (seq == 0) {
         return;
     }
@@ -486,14 +467,14 @@ bridge_trace_tree_add_execution(bridge_trace_tree_t *self, bus_view_t execution)
     bridge_trace_step_t *step = bridge_trace_tree_find(self, seq);
     if (step != NULL) {
         step->duration_us = duration_of(execution, "duration_ms", 1e3);
-        copy_text(step->status, sizeof(step->status), text_of(execution, "status"));
+        copy_text(step->status, sizeof(step->status), walk_text_at(execution, "status"));
     }
 }
 
 void
 bridge_trace_tree_add_place(bridge_trace_tree_t *self, bus_view_t place)
 {
-    bridge_trace_step_t *step = bridge_trace_tree_find(self, uint_of(place, "seq"));
+    bridge_trace_step_t *step = bridge_trace_tree_find(self, walk_uint_at(place, "seq", 0));
     if (step == NULL) {
         return;
     }
@@ -516,7 +497,7 @@ bridge_trace_tree_add_place(bridge_trace_tree_t *self, bus_view_t place)
 void
 bridge_trace_tree_add_karma(bridge_trace_tree_t *self, bus_view_t applied)
 {
-    bridge_trace_step_t *step = bridge_trace_tree_find(self, uint_of(applied, "seq"));
+    bridge_trace_step_t *step = bridge_trace_tree_find(self, walk_uint_at(applied, "seq", 0));
     if (step != NULL) {
         step->karma = keep(self, applied);
         copy_text(step->status, sizeof(step->status), VIEW_LITERAL("applied"));

@@ -89,7 +89,7 @@ static void
 conclude(enqueue_t *self, bus_view_t said)
 {
     cli_output_value(&self->out, said);
-    bool is_done = view_is(cli_question_text(said, "status"), "completed");
+    bool is_done = view_is(walk_text_at(said, "status"), "completed");
     end(self, is_done ? CLI_DONE : CLI_NEGATIVE);
 }
 
@@ -97,7 +97,7 @@ static bool
 take_record(void *arg, const client_heard_t *record)
 {
     enqueue_t *self = arg;
-    if (!view_is(cli_question_text(record->body, "task_id"), self->task_id)) {
+    if (!view_is(walk_text_at(record->body, "task_id"), self->task_id)) {
         return true;
     }
     conclude(self, record->body);
@@ -160,7 +160,7 @@ on_task(void *arg, const client_answer_t *answer)
 static bool
 is_over(bus_view_t task)
 {
-    bus_view_t status = cli_question_text(task, "status");
+    bus_view_t status = walk_text_at(task, "status");
     return view_is(status, "completed") || view_is(status, "dead") || view_is(status, "cancelled");
 }
 
@@ -187,7 +187,7 @@ static void
 name_task(enqueue_t *self, const client_answer_t *answer)
 {
     bus_view_t named =
-        answer->body.data == NULL ? VIEW_NONE : cli_question_text(answer->body, "task_id");
+        answer->body.data == NULL ? VIEW_NONE : walk_text_at(answer->body, "task_id");
     if (named.data != NULL && named.size < TASK_ID_SIZE) {
         memcpy(self->task_id, named.data, named.size);
     } else if (self->flags->id != NULL) {

@@ -40,9 +40,9 @@ typedef struct {
     bus_err_t (*apply)(service_apply_t *self, const void *message);
     const char *meaning;
     bool event; // with `replies`: replied to, and kept, only where an Idempotency-Key came with it
-    // With `replies`: changes nothing that a repeat would double (a read that is journaled to be
-    // audited). Neither its id nor its answer is kept, so a repeat is applied, and answered, anew;
-    // with an Idempotency-Key it is kept as any other.
+    // Changes nothing that a repeat would double: a read that is journaled to be audited, or a fact
+    // whose repeat the service knows by what it says. Neither its id nor its answer is kept, so a
+    // repeat is applied, and answered, anew; with an Idempotency-Key it is kept as any other.
     bool read;
 } service_apply_row_t;
 

@@ -14,8 +14,6 @@ typedef enum { EFFECT_REPLY, EFFECT_TELL, EFFECT_COUNT } effect_t;
 
 enum { EFFECT_FIELDS = 6, LOG_MS = 1000, TOPIC_LOG_SIZE = 300 };
 
-static const uint8_t empty_map[] = {0x80};
-
 // --- Which row -----------------------------------------------------------------------------------
 
 // A prefix that ends in a dot takes what is below it; another takes itself and what is below it.
@@ -189,7 +187,7 @@ make_answer(service_t *self, bus_err_t err)
     } else if (answer.body.size > 0) {
         return answer;
     } else if (err == BUS_OK) {
-        answer.body = view_from(empty_map, sizeof(empty_map));
+        answer.body = PACK_EMPTY_MAP;
         return answer;
     }
     bus_view_t details = self->hand.has_details ? pack_view(self->details) : VIEW_NONE;

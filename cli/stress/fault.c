@@ -237,8 +237,7 @@ cli_fault_figure(cli_fault_t *self, const char *name, double value)
     figure->value = value;
 }
 
-// --- What came of them
-// -----------------------------------------------------------------------------
+// --- What came of them ---------------------------------------------------------------------------
 
 typedef struct {
     size_t total, passed, failed, skipped;
@@ -317,8 +316,7 @@ say_result(const cli_fault_scenario_t *scenario,
     }
 }
 
-// --- The verb
-// --------------------------------------------------------------------------------------
+// --- The verb ------------------------------------------------------------------------------------
 
 static bool
 is_chosen(const flags_t *flags, const char *name)

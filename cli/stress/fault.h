@@ -86,8 +86,7 @@ void cli_fault_figure(cli_fault_t *self, const char *name, double value);
 // Milliseconds of the boot clock, with fractions.
 double cli_fault_now_ms(void);
 
-// --- Running them (fault_run.c)
-// --------------------------------------------------------------------
+// --- Running them (fault_run.c) ------------------------------------------------------------------
 
 typedef struct {
     cli_stress_run_t *run;
@@ -149,8 +148,7 @@ uint64_t cli_fault_memory(pid_t pid);
 // Waits; for what nobody tells.
 void cli_fault_pause(unsigned ms);
 
-// --- Namespaces (fault_space.c)
-// --------------------------------------------------------------------
+// --- Namespaces (fault_space.c) ------------------------------------------------------------------
 
 // Gives this process a mount namespace of its own, and a file system of `bytes` in memory at
 // `path`, which is made. False, the scenario skipped, where the machine does not let it.
@@ -170,8 +168,7 @@ bool cli_fault_space_link(cli_fault_t *self, cli_fault_link_t *ret_link);
 // Pulls the cable out, or puts it back. False where `ip` said no.
 bool cli_fault_space_set_link(const cli_fault_link_t *link, bool is_up);
 
-// --- A relay (fault_relay.c)
-// -----------------------------------------------------------------------
+// --- A relay (fault_relay.c) ---------------------------------------------------------------------
 
 // A process that passes tcp connections on, until it is told to hold everything back.
 typedef struct {
@@ -187,8 +184,7 @@ bool cli_fault_relay_start(const unsigned ports[2], cli_fault_relay_t *ret_relay
 void cli_fault_relay_hold(const cli_fault_relay_t *self, bool holds);
 void cli_fault_relay_end(cli_fault_relay_t *self);
 
-// --- The scenarios
-// ---------------------------------------------------------------------------------
+// --- The scenarios -------------------------------------------------------------------------------
 
 void cli_fault_kill_process(cli_fault_t *fault);     // fault_kill.c
 void cli_fault_pause_process(cli_fault_t *fault);    // fault_kill.c

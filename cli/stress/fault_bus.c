@@ -12,6 +12,7 @@
 
 enum {
     WELCOME_MS = 10000,
+    WARM_MS = 30000,  // for a load to begin to flow
     LOOK_MS = 2,      // between two looks at a condition
     BEAT_MS = 5,      // between two handfuls of the load
     FLYING_MAX = 500, // events on their way: a bus that stands still gets no more
@@ -218,10 +219,9 @@ cli_fault_bus_ask(cli_fault_bus_t *self,
                   unsigned timeout_ms,
                   bus_view_t *ret_body)
 {
-    static const char nothing[] = "\x80"; // an empty map
     const client_message_t message = {
         .topic = topic,
-        .body = body == NULL ? VIEW_LITERAL(nothing) : pack_view(body),
+        .body = body == NULL ? PACK_EMPTY_MAP : pack_view(body),
         .want = CLIENT_WANT_REPLY,
         .timeout_ms = timeout_ms,
     };
@@ -521,4 +521,28 @@ cli_fault_bus_heard(
     wanted_t wanted = {.bus = self, .service = service, .is_up = is_up, .since_ms = since_ms};
     bool is_there = cli_fault_bus_until(self, is_heard, &wanted, timeout_ms);
     return is_there ? wanted.at_ms - since_ms : timeout_ms + 1.0;
+}
+
+// --- A whole scenario ----------------------------------------------------------------------------
+
+void
+cli_fault_bus_play(cli_fault_t *fault,
+                   const cli_stress_instance_options_t *options,
+                   uint64_t warm_events,
+                   cli_fault_act_fn *act)
+{
+    BUS_AUTO(cli_stress_instance_destroy)
+    cli_stress_instance_t *system = cli_fault_system(fault, options);
+    if (system == NULL) {
+        return;
+    }
+    BUS_AUTO(cli_fault_bus_destroy)
+    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
+    if (bus == NULL) {
+        return;
+    }
+    cli_fault_bus_load(bus, CLI_FAULT_RATE);
+    cli_fault_expect(fault, cli_fault_bus_acked(bus, warm_events, WARM_MS), "events flow");
+    act(fault, bus, system);
+    (void) cli_fault_bus_verify(bus, true);
 }

@@ -88,6 +88,21 @@ double cli_fault_bus_heard(
 // where its ack said, and with `has_bucket` in Bucket once, in the same order; each has exactly one
 // life event for Karma. Says what is not as a failure, and the figures.
 bool cli_fault_bus_verify(cli_fault_bus_t *self, bool has_bucket);
+
+// --- A whole scenario --------------------------------------------------------------------------
+
+// What happens while the load flows, between its beginning and the comparison.
+typedef void(cli_fault_act_fn)(cli_fault_t *fault,
+                               cli_fault_bus_t *bus,
+                               cli_stress_instance_t *system);
+// What most scenarios are: starts a system, lets a load flow, and when so many of its events are
+// acknowledged calls `act`; then holds the system to its word (cli_fault_bus_verify, with Bucket).
+// What cannot be had is said as a failure, and `act` is not called.
+void cli_fault_bus_play(cli_fault_t *fault,
+                        const cli_stress_instance_options_t *options,
+                        uint64_t warm_events,
+                        cli_fault_act_fn *act);
+
 // For the comparison alone (fault_verify.c).
 cli_fault_t *cli_fault_bus_fault(const cli_fault_bus_t *self);
 client_t *cli_fault_bus_client(const cli_fault_bus_t *self);

@@ -40,11 +40,10 @@ is_refused(void *arg)
 }
 
 static void
-run_full(cli_fault_t *fault,
-         cli_fault_bus_t *bus,
-         cli_stress_instance_t *system,
-         const char *filler)
+run_full(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system)
 {
+    char filler[CLI_PATH_SIZE + 16];
+    snprintf(filler, sizeof filler, "%s/disk/filler", fault->dir);
     pid_t broker = cli_fault_pid(system, "broker");
     pid_t bucket = cli_fault_pid(system, "bucket");
     double since_ms = cli_fault_now_ms();
@@ -72,6 +71,7 @@ run_full(cli_fault_t *fault,
                          cli_fault_pid(system, "bucket") == bucket && !cli_fault_gone(broker, 0) &&
                          !cli_fault_gone(bucket, 0),
                      "they are the same processes");
+    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow on");
 }
 
 void
@@ -79,27 +79,11 @@ cli_fault_fill_disk(cli_fault_t *fault)
 {
     char disk[CLI_PATH_SIZE + 16];
     char dir[CLI_PATH_SIZE + 16];
-    char filler[CLI_PATH_SIZE + 16];
     snprintf(disk, sizeof disk, "%s/disk", fault->dir);
     snprintf(dir, sizeof dir, "%s/disk/d", fault->dir);
-    snprintf(filler, sizeof filler, "%s/disk/filler", fault->dir);
     if (!cli_fault_space_disk(fault, disk, DISK_BYTES)) {
         return;
     }
     const cli_stress_instance_options_t options = {.only = "broker,bucket", .dir = dir};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow");
-    run_full(fault, bus, system, filler);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow on");
-    (void) cli_fault_bus_verify(bus, true);
+    cli_fault_bus_play(fault, &options, WARM_EVENTS, run_full);
 }

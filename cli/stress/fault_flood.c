@@ -110,28 +110,21 @@ run_floods(flood_t *self)
                      (unsigned long long) self->memory >> 20);
 }
 
+static void
+flood_system(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system)
+{
+    flood_t flood = {.fault = fault, .bus = bus, .system = system};
+    snprintf(flood.dir, sizeof flood.dir, "--dir=%s", cli_stress_instance_dir(system));
+    pid_t broker = cli_fault_pid(system, "broker");
+    run_floods(&flood);
+    cli_fault_expect(fault, cli_fault_pid(system, "broker") == broker, "the broker has not ended");
+}
+
 void
 cli_fault_flood_topic(cli_fault_t *fault)
 {
     const cli_stress_instance_options_t options = {.only = "broker,bucket,karma"};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    flood_t flood = {.fault = fault, .bus = bus, .system = system};
-    snprintf(flood.dir, sizeof flood.dir, "--dir=%s", cli_stress_instance_dir(system));
-    pid_t broker = cli_fault_pid(system, "broker");
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow");
-    run_floods(&flood);
-    cli_fault_expect(fault, cli_fault_pid(system, "broker") == broker, "the broker has not ended");
-    (void) cli_fault_bus_verify(bus, true);
+    cli_fault_bus_play(fault, &options, WARM_EVENTS, flood_system);
 }
 
 // --- spam_refused ------------------------------------------------------------------------------
@@ -215,7 +208,7 @@ spam_all(const spammer_t *self)
 }
 
 static void
-run_spam(cli_fault_t *fault, cli_fault_bus_t *bus, const cli_stress_instance_t *system)
+run_spam(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system)
 {
     uint64_t before = refused_total(bus);
     cli_fault_bus_mark(bus);
@@ -245,18 +238,5 @@ void
 cli_fault_spam_refused(cli_fault_t *fault)
 {
     const cli_stress_instance_options_t options = {.only = "broker,bucket"};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow");
-    run_spam(fault, bus, system);
-    (void) cli_fault_bus_verify(bus, true);
+    cli_fault_bus_play(fault, &options, WARM_EVENTS, run_spam);
 }

@@ -19,8 +19,7 @@ enum {
     PAUSE_MS = 1500    // that Karma stands still beside other faults
 };
 
-// --- Being back
-// ------------------------------------------------------------------------------------
+// --- Being back ----------------------------------------------------------------------------------
 
 // Whether the bridge takes a connection, and answers that it is there.
 static bool
@@ -66,8 +65,7 @@ wait_back(cli_fault_bus_t *bus,
     return cli_fault_now_ms() - since_ms;
 }
 
-// --- kill_process
-// ----------------------------------------------------------------------------------
+// --- kill_process --------------------------------------------------------------------------------
 
 static void
 kill_part(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system, const char *part)
@@ -91,22 +89,9 @@ kill_part(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *syste
     cli_fault_figure(fault, name, took_ms);
 }
 
-void
-cli_fault_kill_process(cli_fault_t *fault)
+static void
+kill_each(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system)
 {
-    const cli_stress_instance_options_t options = {0};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow");
     cli_stress_part_t parts[CLI_STRESS_PARTS_MAX];
     size_t count = cli_stress_instance_parts(system, parts);
     cli_fault_expect(fault, count > 0, "the system has parts");
@@ -114,11 +99,16 @@ cli_fault_kill_process(cli_fault_t *fault)
         kill_part(fault, bus, system, parts[i].name);
     }
     cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow on");
-    (void) cli_fault_bus_verify(bus, true);
 }
 
-// --- pause_process
-// ---------------------------------------------------------------------------------
+void
+cli_fault_kill_process(cli_fault_t *fault)
+{
+    const cli_stress_instance_options_t options = {0};
+    cli_fault_bus_play(fault, &options, WARM_EVENTS, kill_each);
+}
+
+// --- pause_process -------------------------------------------------------------------------------
 
 static void
 pause_part(cli_fault_t *fault,
@@ -155,29 +145,21 @@ pause_part(cli_fault_t *fault,
     cli_fault_expect(fault, cli_fault_pid(system, part) == pid, "it is the same process");
 }
 
+static void
+pause_karma(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system)
+{
+    cli_fault_bus_watch(bus);
+    pause_part(fault, bus, system, "karma");
+}
+
 void
 cli_fault_pause_process(cli_fault_t *fault)
 {
     const cli_stress_instance_options_t options = {.only = "broker,bucket,karma"};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    cli_fault_bus_watch(bus);
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow");
-    pause_part(fault, bus, system, "karma");
-    (void) cli_fault_bus_verify(bus, true);
+    cli_fault_bus_play(fault, &options, WARM_EVENTS, pause_karma);
 }
 
-// --- multi_fault
-// -----------------------------------------------------------------------------------
+// --- multi_fault ---------------------------------------------------------------------------------
 
 static void
 strike_all(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system)
@@ -209,25 +191,12 @@ strike_all(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *syst
     cli_fault_expect_soon(
         fault, cli_fault_bus_back(bus, "karma", again_ms, WAIT_MS), "karma answers again");
     cli_fault_bus_load(bus, CLI_FAULT_RATE);
+    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow on");
 }
 
 void
 cli_fault_multi(cli_fault_t *fault)
 {
     const cli_stress_instance_options_t options = {.only = "broker,bucket,karma,core,bridge"};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow");
-    strike_all(fault, bus, system);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow on");
-    (void) cli_fault_bus_verify(bus, true);
+    cli_fault_bus_play(fault, &options, WARM_EVENTS, strike_all);
 }

@@ -18,8 +18,7 @@ enum {
     BUS_OUT = 51
 };
 
-// --- A service by tcp
-// ------------------------------------------------------------------------------
+// --- A service by tcp ----------------------------------------------------------------------------
 
 // Starts `part` in a folder of its own, where it reaches the broker at these ports of `host`.
 static bool
@@ -60,8 +59,7 @@ wait_caught_up(cli_fault_t *fault, cli_fault_bus_t *bus, const char *topic, doub
     return cli_fault_expect(fault, lag == 0, "it has applied all that it missed");
 }
 
-// --- cut_network
-// -----------------------------------------------------------------------------------
+// --- cut_network ---------------------------------------------------------------------------------
 
 static int
 enter_far(void *arg)
@@ -136,8 +134,7 @@ cli_fault_cut_network(cli_fault_t *fault)
     }
 }
 
-// --- block_heartbeats
-// ------------------------------------------------------------------------------
+// --- block_heartbeats ----------------------------------------------------------------------------
 
 static void
 block(cli_fault_t *fault, cli_fault_bus_t *bus, const cli_fault_relay_t *relay)

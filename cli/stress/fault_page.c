@@ -197,7 +197,7 @@ read_copy(reading_t *self, uint64_t head)
 static void
 serve_copy(cli_fault_t *fault, const char *dir, uint64_t count)
 {
-    char flag[CLI_PATH_SIZE + 32];
+    char flag[CLI_PATH_SIZE + 64];
     char in[CLI_ENDPOINT_SIZE];
     char out[CLI_ENDPOINT_SIZE];
     snprintf(flag, sizeof flag, "--dir=%s", dir);

@@ -91,8 +91,7 @@ cli_fault_system(cli_fault_t *self, const cli_stress_instance_options_t *options
     return instance;
 }
 
-// --- A part of a system
-// ----------------------------------------------------------------------------
+// --- A part of a system --------------------------------------------------------------------------
 
 pid_t
 cli_fault_pid(cli_stress_instance_t *system, const char *part)
@@ -159,8 +158,7 @@ cli_fault_memory(pid_t pid)
     return kib * 1024;
 }
 
-// --- Processes of our own
-// --------------------------------------------------------------------------
+// --- Processes of our own ------------------------------------------------------------------------
 
 // Standard streams of the child. Descriptors of `command` may be any.
 static bool

@@ -68,24 +68,17 @@ strike(cli_fault_t *fault,
     cli_fault_expect_soon(fault, took_ms, "after SIG%s %s is back", row->name, row->part);
 }
 
+static void
+strike_each(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system)
+{
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; ++i) {
+        strike(fault, bus, system, &signals[i]);
+    }
+}
+
 void
 cli_fault_signals(cli_fault_t *fault)
 {
     const cli_stress_instance_options_t options = {.without = "bridge"};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow");
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; ++i) {
-        strike(fault, bus, system, &signals[i]);
-    }
-    (void) cli_fault_bus_verify(bus, true);
+    cli_fault_bus_play(fault, &options, WARM_EVENTS, strike_each);
 }

@@ -18,8 +18,7 @@
 
 enum { IP_MS = 5000 }; // for one call of `ip`
 
-// --- Entering
-// --------------------------------------------------------------------------------------
+// --- Entering ------------------------------------------------------------------------------------
 
 static bool
 write_file(const char *path, const char *text)
@@ -84,8 +83,7 @@ cli_fault_space_disk(cli_fault_t *self, const char *path, uint64_t bytes)
     return true;
 }
 
-// --- A cable
-// ---------------------------------------------------------------------------------------
+// --- A cable -------------------------------------------------------------------------------------
 
 // Runs `ip` with words that are parted by spaces, in this network namespace (-1: ours).
 static bool

@@ -56,7 +56,7 @@ ask_under_strain(cli_fault_t *fault, cli_fault_bus_t *bus)
 }
 
 static void
-run_busy(cli_fault_t *fault, cli_fault_bus_t *bus)
+run_busy(cli_fault_t *fault, cli_fault_bus_t *bus, cli_stress_instance_t *system BUS_UNUSED)
 {
     cli_fault_process_t busy[BUSY_MAX];
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -85,20 +85,7 @@ void
 cli_fault_cpu_stress(cli_fault_t *fault)
 {
     const cli_stress_instance_options_t options = {.only = "broker,bucket,karma"};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, WARM_EVENTS, WAIT_MS), "events flow");
-    run_busy(fault, bus);
-    (void) cli_fault_bus_verify(bus, true);
+    cli_fault_bus_play(fault, &options, WARM_EVENTS, run_busy);
 }
 
 // --- memory_stress -----------------------------------------------------------------------------
@@ -222,18 +209,5 @@ void
 cli_fault_memory_stress(cli_fault_t *fault)
 {
     const cli_stress_instance_options_t options = {.only = "broker,bucket,karma"};
-    BUS_AUTO(cli_stress_instance_destroy)
-    cli_stress_instance_t *system = cli_fault_system(fault, &options);
-    if (system == NULL) {
-        return;
-    }
-    BUS_AUTO(cli_fault_bus_destroy)
-    cli_fault_bus_t *bus = cli_fault_bus_open_system(fault, system);
-    if (bus == NULL) {
-        return;
-    }
-    cli_fault_bus_load(bus, CLI_FAULT_RATE);
-    cli_fault_expect(fault, cli_fault_bus_acked(bus, MANY_EVENTS, WAIT_MS), "events flow");
-    run_short(fault, bus, system);
-    (void) cli_fault_bus_verify(bus, true);
+    cli_fault_bus_play(fault, &options, MANY_EVENTS, run_short);
 }

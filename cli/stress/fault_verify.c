@@ -165,15 +165,6 @@ compare_journal(verify_t *self)
 
 // --- Bucket ------------------------------------------------------------------------------------
 
-static uint64_t
-field(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    return walk_find(map, key, &value) == BUS_OK && walk_as_uint(value, &number) == BUS_OK ? number
-                                                                                           : 0;
-}
-
 // Waits until Bucket has applied our last event, and said all that follows from it.
 static bool
 settle(verify_t *self)
@@ -184,8 +175,8 @@ settle(verify_t *self)
     while (cli_fault_now_ms() < until_ms) {
         bus_view_t health;
         if (cli_fault_bus_ask(self->bus, "req.bucket.health", NULL, ASK_MS, &health) == BUS_OK) {
-            cursor = field(health, "cursor");
-            if (cursor >= last && field(health, "outbox") == 0) {
+            cursor = walk_uint_at(health, "cursor", 0);
+            if (cursor >= last && walk_uint_at(health, "outbox", 0) == 0) {
                 return true;
             }
         }
@@ -210,7 +201,8 @@ compare_page(const verify_t *self, bus_view_t events, uint64_t *at, uint64_t *wr
     }
     for (uint32_t i = 0; i < head.count && walk_skip(&walk, &event) == BUS_OK; ++i) {
         uint64_t n = *at < self->count ? self->by_seq[*at] : 0;
-        *wrong += n == 0 || number_of(event) != n || field(event, "seq") != self->seqs[n - 1];
+        *wrong +=
+            n == 0 || number_of(event) != n || walk_uint_at(event, "seq", 0) != self->seqs[n - 1];
         ++*at;
     }
     return head.count > 0;
@@ -235,7 +227,7 @@ compare_bucket(verify_t *self)
         err = cli_fault_bus_ask(self->bus, "req.bucket.events", question, ASK_MS, &answer);
         goes_on = err == BUS_OK && walk_find(answer, "events", &events) == BUS_OK &&
                   compare_page(self, events, &at, &wrong);
-        after = goes_on ? field(answer, "next") : 0;
+        after = goes_on ? walk_uint_at(answer, "next", 0) : 0;
     }
     return cli_fault_expect(cli_fault_bus_fault(self->bus),
                             err == BUS_OK && at == self->count && wrong == 0,

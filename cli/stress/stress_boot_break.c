@@ -9,7 +9,7 @@
 
 #include "proto/walk.h"
 #include "runtime/clock.h"
-#include "runtime/id.h"
+#include "runtime/sha256.h"
 #include "stress_ask.h"
 #include "stress_env.h"
 #include "stress_task.h"
@@ -17,7 +17,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -196,12 +195,8 @@ tell_passed(break_t *self)
 {
     char now[CLI_STRESS_TIME_SIZE];
     cli_stress_run_now(now);
-    char hash[2 * EVP_MAX_MD_SIZE + 1];
-    unsigned char bytes[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    int done = EVP_Digest(GOOD, sizeof GOOD - 1, bytes, &size, EVP_sha256(), NULL);
-    assert(done == 1);
-    id_hex(bytes, size, hash);
+    char hash[SHA256_HEX_SIZE];
+    sha256_hex(VIEW_LITERAL(GOOD), hash);
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 7);
     pack_pair_text(body, "conf_sha256", hash);

@@ -108,7 +108,7 @@ trim(char *line)
 static int
 put_conf(list_t *list, const char *path)
 {
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return path == NULL || errno == ENOENT
                    ? CLI_DONE

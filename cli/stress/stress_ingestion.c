@@ -116,16 +116,6 @@ make_job(ingestion_t *self, size_t number, text_t *text)
 
 // --- Results -----------------------------------------------------------------------------------
 
-static double
-real_at(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    double real = 0;
-    return walk_find_path(map, path, &value) == BUS_OK && walk_as_real(value, &real) == BUS_OK
-               ? real
-               : 0;
-}
-
 static bool
 text_at(bus_view_t map, const char *path, bus_view_t *ret_text)
 {
@@ -144,12 +134,12 @@ take_result(job_t *job, const cli_stress_task_t *task)
         text = outer; // a dead letter has no result
     }
     snprintf(job->status, sizeof job->status, "%.*s", (int) text.size, text.data);
-    job->chunks = (uint64_t) real_at(done, "result.chunks_created");
-    job->trust = real_at(done, "result.trust_score");
-    job->quality = real_at(done, "result.quality_score");
-    job->extract_ms = real_at(done, "result.stages.extract_ms");
-    job->chunk_ms = real_at(done, "result.stages.chunk_ms");
-    job->seconds = real_at(done, "result.duration_seconds");
+    job->chunks = (uint64_t) walk_real_at(done, "result.chunks_created", 0);
+    job->trust = walk_real_at(done, "result.trust_score", 0);
+    job->quality = walk_real_at(done, "result.quality_score", 0);
+    job->extract_ms = walk_real_at(done, "result.stages.extract_ms", 0);
+    job->chunk_ms = walk_real_at(done, "result.stages.chunk_ms", 0);
+    job->seconds = walk_real_at(done, "result.duration_seconds", 0);
     job->succeeded = is_over && view_is(outer, "completed") && job->chunks > 0 &&
                      (view_is(text, "success") || view_is(text, "completed"));
 }

@@ -41,6 +41,7 @@ struct cli_stress_instance {
     char dir[CLI_PATH_SIZE];
     char log[CLI_PATH_SIZE + 16];
     bool owns_dir; // removed at the end
+    int lock;      // of its own folder; -1: it was given
     cli_endpoints_t bus;
     unsigned port_base;
     pid_t pid; // of `bhiv up`; 0: it has ended
@@ -121,7 +122,7 @@ make_folder(cli_stress_instance_t *self, const char *given)
 {
     self->owns_dir = given == NULL;
     if (given == NULL) {
-        int status = cli_stress_place_make(self->dir);
+        int status = cli_stress_place_make(self->dir, &self->lock);
         self->owns_dir = status == CLI_DONE;
         return status;
     }
@@ -393,7 +394,7 @@ try_start(const cli_stress_instance_options_t *options, cli_stress_instance_t **
     BUS_AUTO(cli_stress_instance_destroy)
     cli_stress_instance_t *self = calloc(1, sizeof *self);
     assert(self);
-    self->out = self->log_fd = self->watch = -1;
+    self->out = self->log_fd = self->watch = self->lock = -1;
     self->port_base = port_base;
     int status = make_folder(self, options->dir);
     cli_dir_t dir;
@@ -481,14 +482,14 @@ cli_stress_instance_destroy(cli_stress_instance_t **self_p)
     if (self->dir[0] != '\0') {
         wait_for_parts(self);
     }
-    const int held[] = {self->out, self->log_fd, self->watch};
+    if (self->owns_dir) {
+        cli_stress_place_remove(self->dir);
+    }
+    const int held[] = {self->out, self->log_fd, self->watch, self->lock};
     for (size_t i = 0; i < sizeof held / sizeof held[0]; ++i) {
         if (held[i] >= 0) {
             close(held[i]);
         }
-    }
-    if (self->owns_dir) {
-        cli_stress_place_remove(self->dir);
     }
     free(self);
 }

@@ -242,16 +242,6 @@ count_ignored(loading_t *self, const status_t *now)
 
 // --- Looking at the queue ----------------------------------------------------------------------
 
-static uint64_t
-number_at(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    return walk_find_path(map, path, &value) == BUS_OK && walk_as_uint(value, &number) == BUS_OK
-               ? number
-               : 0;
-}
-
 static void
 keep_sample(loading_t *self, const status_t *now)
 {
@@ -338,15 +328,16 @@ on_status(void *arg, const client_answer_t *answer)
         return; // at its start, or while it is busy: the next look
     }
     bus_view_t body = answer->body;
-    status_t now = {.running = number_at(body, "queue_sizes.running"),
-                    .queued = number_at(body, "statistics.tasks_queued"),
-                    .duplicates = number_at(body, "statistics.duplicates")};
-    now.depth = now.running + number_at(body, "queue_sizes.critical") +
-                number_at(body, "queue_sizes.high") + number_at(body, "queue_sizes.normal") +
-                number_at(body, "queue_sizes.low") + number_at(body, "queue_sizes.held");
-    now.over = number_at(body, "statistics.tasks_completed") +
-               number_at(body, "statistics.tasks_failed") +
-               number_at(body, "statistics.tasks_cancelled");
+    status_t now = {.running = walk_uint_at(body, "queue_sizes.running", 0),
+                    .queued = walk_uint_at(body, "statistics.tasks_queued", 0),
+                    .duplicates = walk_uint_at(body, "statistics.duplicates", 0)};
+    now.depth =
+        now.running + walk_uint_at(body, "queue_sizes.critical", 0) +
+        walk_uint_at(body, "queue_sizes.high", 0) + walk_uint_at(body, "queue_sizes.normal", 0) +
+        walk_uint_at(body, "queue_sizes.low", 0) + walk_uint_at(body, "queue_sizes.held", 0);
+    now.over = walk_uint_at(body, "statistics.tasks_completed", 0) +
+               walk_uint_at(body, "statistics.tasks_failed", 0) +
+               walk_uint_at(body, "statistics.tasks_cancelled", 0);
     take_status(self, &now);
 }
 
@@ -357,9 +348,8 @@ look(void *arg)
     if (self->is_looking) {
         return;
     }
-    static const uint8_t empty_map[] = {0x80};
     const client_message_t message = {.topic = "req.htm.status",
-                                      .body = view_from(empty_map, sizeof empty_map),
+                                      .body = PACK_EMPTY_MAP,
                                       .want = CLIENT_WANT_REPLY,
                                       .timeout_ms = ANSWER_MS};
     self->is_looking =

@@ -4,12 +4,17 @@
 #include "runtime/clock.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -18,8 +23,11 @@ enum {
     BASE_COUNT = 220,   // of them, BASE_STEP apart: to 32,000
     BASE_STEP = 100,    // above what one system takes
     DIR_ROOM = 80,      // bytes of a folder's path, so that its sockets have one
-    DESCRIPTORS = 8     // of nftw
+    DESCRIPTORS = 8,    // of nftw
+    NEWBORN_S = 60      // a younger folder may not be locked yet
 };
+
+static const char PREFIX[] = "bhiv-drill-"; // of folders that are ours to remove
 
 static bool
 is_free(unsigned port)
@@ -55,20 +63,6 @@ cli_stress_place_ports(void)
     return 0;
 }
 
-int
-cli_stress_place_make(char ret_path[CLI_PATH_SIZE])
-{
-    const char *parent = getenv("TMPDIR");
-    if (parent == NULL || parent[0] != '/' || strlen(parent) > DIR_ROOM) {
-        parent = "/var/tmp";
-    }
-    snprintf(ret_path, CLI_PATH_SIZE, "%s/bhiv-drill-XXXXXX", parent);
-    if (mkdtemp(ret_path) == NULL) {
-        return cli_fail(CLI_IO, "cannot make a folder in %s: %s", parent, strerror(errno));
-    }
-    return CLI_DONE;
-}
-
 static int
 remove_one(const char *path,
            const struct stat *about BUS_UNUSED,
@@ -83,4 +77,63 @@ void
 cli_stress_place_remove(const char *path)
 {
     (void) nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+// Whether nobody lives in it: the kernel lets go of the lock of who dies, however that dies.
+static bool
+is_left(const char *path)
+{
+    struct stat about;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool left = fd >= 0 && fstat(fd, &about) == 0 && about.st_uid == geteuid() &&
+                about.st_mtime + NEWBORN_S < time(NULL) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return left;
+}
+
+static void
+remove_left(const char *parent)
+{
+    DIR *entries = opendir(parent);
+    const struct dirent *entry = entries == NULL ? NULL : readdir(entries);
+    for (; entry != NULL; entry = readdir(entries)) {
+        char path[CLI_PATH_SIZE];
+        if (strncmp(entry->d_name, PREFIX, sizeof PREFIX - 1) == 0 &&
+            snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) < CLI_PATH_SIZE &&
+            is_left(path)) {
+            cli_stress_place_remove(path);
+        }
+    }
+    if (entries != NULL) {
+        closedir(entries);
+    }
+}
+
+int
+cli_stress_place_make(char ret_path[CLI_PATH_SIZE], int *ret_lock)
+{
+    const char *parent = getenv("TMPDIR");
+    if (parent == NULL || parent[0] != '/' || strlen(parent) > DIR_ROOM) {
+        parent = "/var/tmp";
+    }
+    remove_left(parent);
+    snprintf(ret_path, CLI_PATH_SIZE, "%s/%sXXXXXX", parent, PREFIX);
+    if (mkdtemp(ret_path) == NULL) {
+        ret_path[0] = '\0';
+        return cli_fail(CLI_IO, "cannot make a folder in %s: %s", parent, strerror(errno));
+    }
+    int lock = open(ret_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        int status = cli_fail(CLI_IO, "cannot lock %s: %s", ret_path, strerror(errno));
+        if (lock >= 0) {
+            close(lock);
+        }
+        cli_stress_place_remove(ret_path);
+        ret_path[0] = '\0';
+        return status;
+    }
+    *ret_lock = lock;
+    return CLI_DONE;
 }

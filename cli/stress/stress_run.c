@@ -9,13 +9,13 @@
 #include "proto/walk.h"
 #include "runtime/clock.h"
 #include "runtime/id.h"
+#include "runtime/sha256.h"
 #include "stress_env.h"
 #include "stress_report.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,6 @@ enum {
     BAR_SIZE = 24,   // of a progress bar
     TELL_MS = 2000,  // for a broker of this machine to answer
     INDENT = 2,      // of the summary file
-    HASH_SIZE = 65,  // SHA-256 in hex, and the NUL
     SUITE_PATH = 64  // "/<suite>/<id>_summary.json.new"
 };
 
@@ -42,10 +41,11 @@ struct cli_stress_run {
     const char *suite;
     char id[CLI_STRESS_ID_SIZE];
     char started_at[CLI_STRESS_TIME_SIZE];
-    char conf[CLI_PATH_SIZE];    // "" where the folder has no name
-    char conf_hash[HASH_SIZE];   // of its bytes when the run began; "" where they cannot be read
-    char summary[CLI_PATH_SIZE]; // path
-    FILE *log;                   // NULL: it has none
+    char conf[CLI_PATH_SIZE]; // "" where the folder has no name
+    char
+        conf_hash[SHA256_HEX_SIZE]; // of its bytes when the run began; "" where they cannot be read
+    char summary[CLI_PATH_SIZE];    // path
+    FILE *log;                      // NULL: it has none
 };
 
 // --- Its files ---------------------------------------------------------------------------------
@@ -123,13 +123,11 @@ open_files(cli_stress_run_t *self, const char *folder, const char *prefix, bool 
 // The SHA-256 of drill.conf, so that a good one is known again; no file is as an empty one. Its
 // text stays here: a setting may be a secret.
 static void
-hash_conf(const cli_stress_run_t *self, char ret_hex[HASH_SIZE])
+hash_conf(const cli_stress_run_t *self, char ret_hex[SHA256_HEX_SIZE])
 {
     unsigned char bytes[CLI_STRESS_ENV_CONF_SIZE_MAX];
-    unsigned char hash[HASH_SIZE / 2];
-    unsigned size = 0;
     ret_hex[0] = '\0';
-    int fd = open(self->conf, O_RDONLY | O_CLOEXEC);
+    int fd = open(self->conf, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno != ENOENT) {
         return;
     }
@@ -137,8 +135,8 @@ hash_conf(const cli_stress_run_t *self, char ret_hex[HASH_SIZE])
     if (fd >= 0) {
         close(fd);
     }
-    if (count >= 0 && EVP_Digest(bytes, (size_t) count, hash, &size, EVP_sha256(), NULL) == 1) {
-        id_hex(hash, size, ret_hex);
+    if (count >= 0) {
+        sha256_hex(view_from(bytes, (size_t) count), ret_hex);
     }
 }
 
@@ -369,7 +367,7 @@ publish(const cli_stress_run_t *self, const cli_stress_outcome_t *outcome, const
         return CLI_DONE;
     }
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
-    char hash[HASH_SIZE];
+    char hash[SHA256_HEX_SIZE];
     hash_conf(self, hash);
     bool is_same_conf = hash[0] != '\0' && strcmp(hash, self->conf_hash) == 0;
     pack_map(body, is_same_conf ? 7 : 6);

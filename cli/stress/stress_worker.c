@@ -202,8 +202,8 @@ typedef struct serving serving_t;
 // A task in hand, while it takes its time.
 typedef struct {
     serving_t *owner;
-    kernel_job_t *job;    // NULL: a free place
-    uint64_t received_us; // wall clock
+    kernel_worker_job_t *job; // NULL: a free place
+    uint64_t received_us;     // wall clock
 } working_t;
 
 struct serving {
@@ -215,7 +215,7 @@ struct serving {
 };
 
 static void
-complete(serving_t *self, kernel_job_t *job, uint64_t received_us)
+complete(serving_t *self, kernel_worker_job_t *job, uint64_t received_us)
 {
     pack_clear(self->result);
     pack_map(self->result, 2);
@@ -228,13 +228,13 @@ static void
 on_worked(void *arg)
 {
     working_t *working = arg;
-    kernel_job_t *job = working->job;
+    kernel_worker_job_t *job = working->job;
     working->job = NULL;
     complete(working->owner, job, working->received_us);
 }
 
 static void
-on_task(void *arg, kernel_job_t *job)
+on_task(void *arg, kernel_worker_job_t *job)
 {
     serving_t *self = arg;
     uint64_t now_us = clock_wall_us();

@@ -175,7 +175,6 @@ brain_intent_offer(brain_story_t *story,
                    const char *reasoning,
                    bool *ret_said)
 {
-    static const uint8_t empty_map[] = {0x80};
     brain_weighed_t weighed;
     bus_err_t err = brain_intent_weigh(story, kind, issue_type, &weighed);
     if (ret_said != NULL) {
@@ -188,7 +187,7 @@ brain_intent_offer(brain_story_t *story,
     return brain_intent_say(story,
                             &weighed,
                             NULL,
-                            details.data != NULL ? details : view_from(empty_map, 1),
+                            details.data != NULL ? details : PACK_EMPTY_MAP,
                             view_from_text(reasoning));
 }
 

@@ -30,10 +30,7 @@ find_real(bus_view_t result, const char *key, double *ret_value)
 static bool
 issue_remains(bus_view_t result)
 {
-    bus_view_t value;
-    bool is_resolved = true;
-    return result.data != NULL && walk_find(result, "issue_resolved", &value) == BUS_OK &&
-           walk_as_bool(value, &is_resolved) == BUS_OK && !is_resolved;
+    return !walk_bool_at(result, "issue_resolved", true);
 }
 
 bool

@@ -15,7 +15,7 @@ typedef enum {
     BRAIN_SCORES,   // <handler>_<task_type> -> counts (score.h)
     BRAIN_OUTCOMES, // issue_type, NUL, action -> counts
     BRAIN_DRIFTS,   // number -> brain_drift with at and trace_id, the last BRAIN_DRIFTS_MAX
-    BRAIN_SINGLES,  // "config", "queue", "documents", "counts" -> one record each
+    BRAIN_SINGLES,  // "config", "queue", "documents" -> one record each
     BRAIN_TABLE_COUNT
 } brain_table_t;
 

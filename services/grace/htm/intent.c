@@ -11,15 +11,11 @@
 static bus_view_t
 type_of(const schema_intent_task_t *intent)
 {
-    bus_view_t value, action;
     if (intent->task_type.data != NULL) {
         return intent->task_type;
     }
-    if (intent->details.data != NULL && walk_find(intent->details, "action", &value) == BUS_OK &&
-        walk_as_str(value, &action) == BUS_OK && action.size > 0) {
-        return action;
-    }
-    return intent->intent;
+    bus_view_t action = walk_text_at(intent->details, "action");
+    return action.size > 0 ? action : intent->intent;
 }
 
 static bus_view_t
@@ -39,7 +35,7 @@ pack_context(const schema_intent_task_t *intent, pack_t *out)
         pack_raw(out, intent->context);
         return;
     }
-    bus_view_t details = intent->details.data != NULL ? intent->details : VIEW_LITERAL("\x80");
+    bus_view_t details = intent->details.data != NULL ? intent->details : PACK_EMPTY_MAP;
     walk_pairs_t pairs = walk_pairs(details);
     bus_view_t key, value;
     uint32_t count = 1;
@@ -121,5 +117,5 @@ htm_intent_verdict(service_apply_t *apply, const void *message)
     if (err == BUS_OK && task.row.status == HTM_IS_HELD) {
         err = decide(apply, &task, verdict);
     }
-    return htm_dispatch_finish(apply, err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err);
+    return htm_dispatch_finish(apply, store_forgive(err));
 }

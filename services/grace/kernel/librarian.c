@@ -34,7 +34,7 @@ typedef struct {
 struct asker {
     asker_t *next;
     state_t *state;
-    kernel_job_t *job;            // NULL: a question
+    kernel_worker_job_t *job;     // NULL: a question
     service_question_t *question; // NULL: a task
 };
 
@@ -71,7 +71,7 @@ answer(void *arg, const kernel_librarian_outcome_t *outcome)
 }
 
 static asker_t *
-asker_new(state_t *state, kernel_job_t *job, service_question_t *question)
+asker_new(state_t *state, kernel_worker_job_t *job, service_question_t *question)
 {
     asker_t *self = calloc(1, sizeof *self);
     assert(self);
@@ -122,7 +122,7 @@ reprocess(state_t *self,
 // --- The worker ----------------------------------------------------------------------------------
 
 static void
-run(void *arg, kernel_job_t *job)
+run(void *arg, kernel_worker_job_t *job)
 {
     state_t *self = arg;
     schema_librarian_ingest_t document;
@@ -137,8 +137,7 @@ run(void *arg, kernel_job_t *job)
         }
         why = "its context is no document: it wants a text of at most 768 KiB";
     } else if (view_is(job->task_type, "reprocess_low_quality")) {
-        // Of a remediation the context is the brain's: none of our fields, so all of them are
-        // meant.
+        // Of a remediation the context is the brain's: none of our fields, so all are meant.
         if (schema_decode(&SCHEMA_librarian_reprocess, job->context, &low, &problems) == BUS_OK) {
             begin(asker, reprocess(self, &low, job->trace_id, asker));
             return;

@@ -2,6 +2,7 @@
 #pragma once
 #include "librarian_batch.h"
 #include "runtime/id.h"
+#include "runtime/sha256.h"
 
 enum {
     KERNEL_LIBRARIAN_ID_SIZE = 129,
@@ -83,7 +84,6 @@ void kernel_librarian_ingest_send(kernel_librarian_ingest_t *self);
 
 // librarian_ingest_look.c: what there is to know of the text.
 void kernel_librarian_ingest_look(kernel_librarian_ingest_t *self);
-void kernel_librarian_ingest_sha256(bus_view_t bytes, char ret_hex[KERNEL_LIBRARIAN_SHA_SIZE + 1]);
 
 // librarian_ingest_say.c: packing.
 void

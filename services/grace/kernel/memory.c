@@ -25,7 +25,7 @@ typedef struct {
 // --- The worker ----------------------------------------------------------------------------------
 
 static void
-run(void *arg, kernel_job_t *job)
+run(void *arg, kernel_worker_job_t *job)
 {
     memory_t *self = arg;
     schema_memory_recall_t asked;

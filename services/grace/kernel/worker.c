@@ -31,9 +31,9 @@ enum {
 };
 
 typedef struct entry {
-    kernel_job_t job;   // first: what is handed out is this address
-    struct entry *next; // handed to us later
-    char *bytes;        // what the job's views point into
+    kernel_worker_job_t job; // first: what is handed out is this address
+    struct entry *next;      // handed to us later
+    char *bytes;             // what the job's views point into
     bool is_begun;
     uint64_t renew_ms; // boot clock: when its lease is renewed
     unsigned every_ms; // between two renewals
@@ -176,10 +176,8 @@ probe(kernel_worker_t *self)
     if (self->probe_call != 0) {
         return;
     }
-    static const uint8_t empty_map[] = {0x80};
-    client_message_t message = {.topic = self->probe_topic,
-                                .body = view_from(empty_map, sizeof empty_map),
-                                .want = CLIENT_WANT_ACK};
+    client_message_t message = {
+        .topic = self->probe_topic, .body = PACK_EMPTY_MAP, .want = CLIENT_WANT_ACK};
     if (client_send(self->client, &message, on_probe_answer, self, &self->probe_call) != BUS_OK) {
         self->probe_call = 0;
         self->probe_ms = clock_boot_ms() + PROBE_MS;
@@ -262,7 +260,7 @@ add_entry(kernel_worker_t *self, const schema_task_execute_t *task, bus_view_t t
     entry->bytes = malloc(size);
     assert(entry->bytes);
     char *at = entry->bytes;
-    entry->job = (kernel_job_t){
+    entry->job = (kernel_worker_job_t){
         .task_id = keep(&at, task->task_id),
         .task_type = keep(&at, task->task_type),
         .handler = keep(&at, task->handler),
@@ -401,7 +399,7 @@ look(void *arg)
 // --- Endings -------------------------------------------------------------------------------------
 
 static void
-end(kernel_worker_t *self, kernel_job_t **job_p, bool is_failure)
+end(kernel_worker_t *self, kernel_worker_job_t **job_p, bool is_failure)
 {
     entry_t *entry = (entry_t *) *job_p;
     *job_p = NULL;
@@ -412,10 +410,13 @@ end(kernel_worker_t *self, kernel_job_t **job_p, bool is_failure)
 }
 
 void
-kernel_worker_fail(kernel_worker_t *self, kernel_job_t **job_p, const char *error, bool retry)
+kernel_worker_fail(kernel_worker_t *self,
+                   kernel_worker_job_t **job_p,
+                   const char *error,
+                   bool retry)
 {
     enum { ERROR_SIZE_MAX = 1024 }; // task.failed's
-    const kernel_job_t *job = *job_p;
+    const kernel_worker_job_t *job = *job_p;
     bus_view_t text = view_from_text(error[0] == '\0' ? "it did not say why" : error);
     text.size = text.size > ERROR_SIZE_MAX ? ERROR_SIZE_MAX : text.size;
     text.size = walk_utf8_size(text);
@@ -432,9 +433,9 @@ kernel_worker_fail(kernel_worker_t *self, kernel_job_t **job_p, const char *erro
 }
 
 void
-kernel_worker_complete(kernel_worker_t *self, kernel_job_t **job_p, bus_view_t result)
+kernel_worker_complete(kernel_worker_t *self, kernel_worker_job_t **job_p, bus_view_t result)
 {
-    const kernel_job_t *job = *job_p;
+    const kernel_worker_job_t *job = *job_p;
     if (result.size > RESULT_SIZE_MAX) {
         kernel_worker_fail(self, job_p, "its result is larger than 64 KiB", false);
         return;

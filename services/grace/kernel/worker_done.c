@@ -139,7 +139,7 @@ keep(char **at, bus_view_t value)
 
 void
 kernel_worker_done_add(kernel_worker_done_t *self,
-                       const kernel_job_t *job,
+                       const kernel_worker_job_t *job,
                        bool is_failure,
                        bus_view_t body)
 {

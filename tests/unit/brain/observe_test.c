@@ -114,8 +114,7 @@ Test(observe, weak_trust_is_to_be_improved_before_it_is_drift)
     cr_assert_eq(help_count(help, "brain.drift"), 0);
 }
 
-// --- Live
-// ------------------------------------------------------------------------------------------
+// --- Live ----------------------------------------------------------------------------------------
 
 Test(observe, a_full_queue_is_to_be_put_in_order)
 {

@@ -200,6 +200,10 @@ Test(crew, has_all_leases_begin_anew_when_the_queue_was_away)
     enqueue(self, "2");
     help_forget(self);
     self->at += 3600 * SECOND;
+    cr_assert_eq(help_apply(self, "task.clock", "{\"resumed\":true}"),
+                 BUS_UNAUTHORIZED_ACCESS,
+                 "HTM alone says so");
+    self->source = "htm";
     help_take(self, "task.clock", "{\"resumed\":true}");
     cr_expect_brief(self, "");
     help_clock(self, 10 * SECOND - 1);
