@@ -51,16 +51,6 @@ bridge_trace_tree_count(const bridge_trace_tree_t *self)
 
 // --- Steps --------------------------------------------------------------------------------------
 
-static void
-copy_text(char *ret_text, size_t size, bus_view_t text)
-{
-    size_t copied = text.size < size ? text.size : size - 1;
-    if (copied > 0) {
-        memcpy(ret_text, text.data, copied);
-    }
-    ret_text[copied] = '\0';
-}
-
 // Where the first record at or above `seq` stands in by_seq.
 static uint32_t
 seek_record(const bridge_trace_tree_t *self, uint64_t seq)
@@ -120,7 +110,7 @@ add_step(bridge_trace_tree_t *self, bridge_trace_kind_t kind, bus_view_t what)
                                   .first_child = BRIDGE_TRACE_NONE,
                                   .last_child = BRIDGE_TRACE_NONE,
                                   .next = BRIDGE_TRACE_NONE};
-    copy_text(step->what, sizeof(step->what), what);
+    (void) view_copy(what, step->what, sizeof(step->what));
     return step;
 }
 
@@ -183,6 +173,13 @@ keep_about(bridge_trace_tree_t *self, bus_view_t body)
                 {"data.payload.execution_id", "execution_id"},
                 {"execution", "execution"},
                 {"action_type", "action_type"},
+                {"suite", "suite"},
+                {"metric", "metric"},
+                {"intent", "intent"},
+                {"issue_type", "issue_type"},
+                {"rule", "rule"},
+                {"task_type", "task_type"},
+                {"worker", "worker"},
                 {"status", "status"},
                 {"reward", "reward"},
                 {"operation", "operation"},
@@ -238,8 +235,8 @@ add_agent(bridge_trace_tree_t *self,
     step->at = like->at;
     step->duration_us = like->duration_us;
     step->task = hash_of(task_id);
-    copy_text(step->source, sizeof(step->source), view_from_text(like->source));
-    copy_text(step->status, sizeof(step->status), view_from_text(like->status));
+    (void) view_copy(view_from_text(like->source), step->source, sizeof(step->source));
+    (void) view_copy(view_from_text(like->status), step->status, sizeof(step->status));
     uint32_t place = self->count - 1;
     BUS_AUTO(pack_destroy) pack_t *about = pack_new();
     pack_map(about, 1);
@@ -258,7 +255,7 @@ add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t
     bridge_trace_step_t like = {.at =
                                     took != BRIDGE_TRACE_NO_DURATION && took < at ? at - took : at,
                                 .duration_us = BRIDGE_TRACE_NO_DURATION};
-    copy_text(like.source, sizeof(like.source), source);
+    (void) view_copy(source, like.source, sizeof(like.source));
     bus_view_t attempts = VIEW_NONE;
     walk_item_t item = {.type = WALK_NIL};
     bool has_attempts = walk_find(body, "attempts", &attempts) == BUS_OK;
@@ -267,7 +264,7 @@ add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t
                         ? item.count
                         : 0;
     left = left < ATTEMPTS_MAX ? left : ATTEMPTS_MAX;
-    copy_text(like.status, sizeof(like.status), VIEW_LITERAL("error"));
+    (void) view_copy(VIEW_LITERAL("error"), like.status, sizeof(like.status));
     for (uint32_t i = 0; i < left; i++) {
         bus_view_t attempt;
         if (walk_skip(&walk, &attempt) != BUS_OK) {
@@ -277,9 +274,9 @@ add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t
         add_agent(self, walk_text_at(attempt, "agent_id"), task_id, &like);
     }
     if (!has_failed || left == 0) {
-        copy_text(like.status,
-                  sizeof(like.status),
-                  has_failed ? VIEW_LITERAL("error") : VIEW_LITERAL("success"));
+        (void) view_copy(has_failed ? VIEW_LITERAL("error") : VIEW_LITERAL("success"),
+                         like.status,
+                         sizeof(like.status));
         like.duration_us = took;
         add_agent(self, walk_text_at(body, "agent_id"), task_id, &like);
     }
@@ -332,7 +329,7 @@ add_told(bridge_trace_tree_t *self, const told_t *told)
     step->cause_n = told->cause_n;
     step->task = is_core && told->cause_seq == 0 ? task_of(told->body) : 0;
     step->about = about;
-    copy_text(step->source, sizeof(step->source), told->source);
+    (void) view_copy(told->source, step->source, sizeof(step->source));
     if (view_starts(told->topic, VIEW_LITERAL("workflow."))) {
         step->execution = walk_uint_at(told->body, "execution", 0);
     }
@@ -341,11 +338,11 @@ add_told(bridge_trace_tree_t *self, const told_t *told)
         bool success = false;
         bool says = walk_find(told->body, "success", &value) == BUS_OK &&
                     walk_as_bool(value, &success) == BUS_OK;
-        copy_text(step->status,
-                  sizeof(step->status),
-                  view_from_text(!says     ? ""
-                                 : success ? "success"
-                                           : "failed"));
+        (void) view_copy(view_from_text(!says     ? ""
+                                        : success ? "success"
+                                                  : "failed"),
+                         step->status,
+                         sizeof(step->status));
         step->duration_us = duration_of(told->body, "duration_us", 1);
     }
 }
@@ -398,7 +395,7 @@ bridge_trace_tree_add_request(bridge_trace_tree_t *self, bus_view_t request)
     step->duration_us = duration_of(request, "duration_us", 1);
     step->seq = walk_uint_at(request, "seq", 0);
     step->http_status = (int) (walk_uint_at(request, "status", 0) % 1000);
-    copy_text(step->source, sizeof(step->source), walk_text_at(request, "port"));
+    (void) view_copy(walk_text_at(request, "port"), step->source, sizeof(step->source));
 }
 
 // --- What others know of them -------------------------------------------------------------------
@@ -449,8 +446,8 @@ add_lost_execution(bridge_trace_tree_t *self, uint64_t seq, bus_view_t execution
         step->duration_us = duration_of(execution, "duration_ms", 1e3);
         step->execution = seq;
         step->known_by = told.known_by;
-        copy_text(step->source, sizeof(step->source), VIEW_LITERAL("workflow_executor"));
-        copy_text(step->status, sizeof(step->status), walk_text_at(execution, "status"));
+        (void) view_copy(VIEW_LITERAL("workflow_executor"), step->source, sizeof(step->source));
+        (void) view_copy(walk_text_at(execution, "status"), step->status, sizeof(step->status));
     }
 }
 
@@ -467,7 +464,7 @@ bridge_trace_tree_add_execution(bridge_trace_tree_t *self, bus_view_t execution)
     bridge_trace_step_t *step = bridge_trace_tree_find(self, seq);
     if (step != NULL) {
         step->duration_us = duration_of(execution, "duration_ms", 1e3);
-        copy_text(step->status, sizeof(step->status), walk_text_at(execution, "status"));
+        (void) view_copy(walk_text_at(execution, "status"), step->status, sizeof(step->status));
     }
 }
 
@@ -500,6 +497,6 @@ bridge_trace_tree_add_karma(bridge_trace_tree_t *self, bus_view_t applied)
     bridge_trace_step_t *step = bridge_trace_tree_find(self, walk_uint_at(applied, "seq", 0));
     if (step != NULL) {
         step->karma = keep(self, applied);
-        copy_text(step->status, sizeof(step->status), VIEW_LITERAL("applied"));
+        (void) view_copy(VIEW_LITERAL("applied"), step->status, sizeof(step->status));
     }
 }

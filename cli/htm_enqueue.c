@@ -118,7 +118,12 @@ static void
 on_late(void *arg)
 {
     enqueue_t *self = arg;
-    end(self, cli_fail(CLI_TIMED_OUT, "%s is not over yet", self->task_id));
+    const char *handler = self->flags->handler == NULL ? "unknown" : self->flags->handler;
+    end(self,
+        cli_fail(CLI_TIMED_OUT,
+                 "%s is not over yet; `bhiv htm workers` says who takes the handler `%s`",
+                 self->task_id,
+                 handler));
 }
 
 // Waits for the last word, which is behind `seq`.
@@ -294,6 +299,18 @@ run_with(const flags_t *flags, bus_view_t body)
     return status;
 }
 
+// The queue takes any other word as normal; here it is a slip of the hand.
+static bool
+is_priority(const char *word)
+{
+    static const char *const words[] = {"critical", "high", "normal", "low"};
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; ++i) {
+        is_one = is_one || strcmp(words[i], word) == 0;
+    }
+    return is_one;
+}
+
 static int
 run(int argc, char **argv)
 {
@@ -305,6 +322,9 @@ run(int argc, char **argv)
     if (flags.retries != NULL &&
         (option_value(OPTION_COUNT, flags.retries, &retries) != BUS_OK || retries > RETRIES_MAX)) {
         return cli_fail(CLI_USAGE, "--retries is 0 to %d", RETRIES_MAX);
+    }
+    if (flags.priority != NULL && !is_priority(flags.priority)) {
+        return cli_fail(CLI_USAGE, "--priority is critical, high, normal or low");
     }
     BUS_AUTO(pack_destroy) pack_t *given = pack_new();
     int status = cli_body_argument(words[1], given);

@@ -138,14 +138,16 @@ struct service_options {
     const char *ingress;
     const char *egress;
     uint64_t store_bytes; // the map's size; 0: the default
+    unsigned alone_ms;    // without a broker it is ready after this; 0: 200
     bool rebuild;         // only rebuilds: see service_run
 };
 
 // Runs the service until SIGTERM or SIGINT. Prints `ready <name>` on stdout when it has its store
 // and has caught up with the head of the journal as of its first welcome, or, without a broker,
-// once the store is open and 200 ms went by (it is useful then, and says so in its health). Returns
-// the process's exit status (0; 74 I/O; 75 store locked; 78 epoch changed, or `open` returned
-// BUS_FORBIDDEN or BUS_VALIDATION_FAILED, having said why: what it was started with does not fit).
+// once the store is open and options->alone_ms went by (it is useful then, and says so in its
+// health). Returns the process's exit status (0; 74 I/O; 75 store locked; 78 epoch changed, or
+// `open` returned BUS_FORBIDDEN or BUS_VALIDATION_FAILED, having said why: what it was started with
+// does not fit).
 //
 // With options->rebuild it reads the whole journal, up to its head as of the first welcome, into a
 // new store <dir>/<name>.rebuild, beside a running instance: it answers no questions, sends no

@@ -3,11 +3,11 @@
 // What is flipped makes a value that would look right: event 150 would say that it is 151. So a
 // wrong byte that leaves is not only malformed, it is counted.
 #include "fault_bus.h"
+#include "scratch.h"
 
 #include "proto/walk.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,15 +81,6 @@ flip(const char *from, const char *to)
     bool written = places > 0 && content_write(&content, to);
     content_clear(&content);
     return written ? places : 0;
-}
-
-static int
-remove_one(const char *path,
-           const struct stat *about BUS_UNUSED,
-           int type BUS_UNUSED,
-           struct FTW *where BUS_UNUSED)
-{
-    return remove(path);
 }
 
 // --- `bhiv check` ------------------------------------------------------------------------------
@@ -298,8 +289,7 @@ damage_bucket(cli_fault_t *fault, cli_fault_bus_t *bus)
     cli_stress_instance_destroy(&system);
     cli_fault_inject(fault, "the damaged store is taken away");
     snprintf(path, sizeof path, "%s/bucket", dir);
-    cli_fault_expect(
-        fault, nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0, "it can be taken away");
+    cli_fault_expect(fault, cli_scratch_remove(path), "it can be taken away");
     double since_ms = cli_fault_now_ms();
     system = cli_fault_system(fault, &options);
     if (system != NULL) {

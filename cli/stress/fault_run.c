@@ -6,11 +6,11 @@
 #include "fault.h"
 
 #include "runtime/clock.h"
+#include "scratch.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -60,22 +60,10 @@ watch_end(watch_t *self)
 
 // --- The folder --------------------------------------------------------------------------------
 
-static int
-remove_one(const char *path,
-           const struct stat *about BUS_UNUSED,
-           int type BUS_UNUSED,
-           struct FTW *where BUS_UNUSED)
-{
-    (void) remove(path);
-    return 0;
-}
-
 static void
 remove_folder(const char *path)
 {
-    enum { DESCRIPTORS = 8 };
-    for (int i = 0; i < REMOVE_TRIES && access(path, F_OK) == 0; ++i) {
-        (void) nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+    for (int i = 0; i < REMOVE_TRIES && !cli_scratch_remove(path); ++i) {
     }
 }
 

@@ -61,7 +61,7 @@ ask_one(void *arg)
     cli_stress_question_t *question = one->question;
     const client_message_t message = {
         .topic = question->topic,
-        .body = question->body.data == NULL ? PACK_EMPTY_MAP : question->body, // {}
+        .body = question->body.data == NULL ? PACK_EMPTY_MAP : question->body,
         .want = question->want == 0 ? CLIENT_WANT_REPLY : question->want,
         .timeout_ms = self->timeout_ms,
     };

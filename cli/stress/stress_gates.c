@@ -36,9 +36,12 @@ static const gate_row_t gates[] = {
 };
 enum { GATE_COUNT = sizeof gates / sizeof gates[0] };
 
-typedef enum { STATE_PASSED, STATE_FAILED, STATE_UNKNOWN } state_t;
+typedef enum { STATE_PASSED, STATE_FAILED, STATE_UNKNOWN, STATE_UNCOMPARED } state_t;
 static const char *const state_names[] = {
-    [STATE_PASSED] = "passed", [STATE_FAILED] = "FAILED", [STATE_UNKNOWN] = "no figure"};
+    [STATE_PASSED] = "passed",
+    [STATE_FAILED] = "FAILED",
+    [STATE_UNKNOWN] = "no figure",
+    [STATE_UNCOMPARED] = "no baseline"};
 
 typedef struct {
     state_t state;
@@ -105,6 +108,7 @@ judge(const gate_row_t *gate, double value, const json_t *baseline, double toler
         judged.limit = allowed > least ? allowed : least;
     }
     if (isnan(value) || isnan(judged.limit)) {
+        judged.state = isnan(value) ? STATE_UNKNOWN : STATE_UNCOMPARED;
         return judged;
     }
     bool is_within = gate->kind == GATE_AT_LEAST ? value >= judged.limit : value <= judged.limit;

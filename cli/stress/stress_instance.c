@@ -7,6 +7,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/loop.h"
+#include "scratch.h"
 #include "stress_env.h"
 #include "stress_place.h"
 
@@ -483,7 +484,7 @@ cli_stress_instance_destroy(cli_stress_instance_t **self_p)
         wait_for_parts(self);
     }
     if (self->owns_dir) {
-        cli_stress_place_remove(self->dir);
+        (void) cli_scratch_remove(self->dir);
     }
     const int held[] = {self->out, self->log_fd, self->watch, self->lock};
     for (size_t i = 0; i < sizeof held / sizeof held[0]; ++i) {

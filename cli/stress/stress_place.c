@@ -2,12 +2,12 @@
 #include "stress_place.h"
 
 #include "runtime/clock.h"
+#include "scratch.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,6 @@ enum {
     BASE_COUNT = 220,   // of them, BASE_STEP apart: to 32,000
     BASE_STEP = 100,    // above what one system takes
     DIR_ROOM = 80,      // bytes of a folder's path, so that its sockets have one
-    DESCRIPTORS = 8,    // of nftw
     NEWBORN_S = 60      // a younger folder may not be locked yet
 };
 
@@ -63,22 +62,6 @@ cli_stress_place_ports(void)
     return 0;
 }
 
-static int
-remove_one(const char *path,
-           const struct stat *about BUS_UNUSED,
-           int type BUS_UNUSED,
-           struct FTW *where BUS_UNUSED)
-{
-    (void) remove(path);
-    return 0;
-}
-
-void
-cli_stress_place_remove(const char *path)
-{
-    (void) nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
-
 // Whether nobody lives in it: the kernel lets go of the lock of who dies, however that dies.
 static bool
 is_left(const char *path)
@@ -103,7 +86,7 @@ remove_left(const char *parent)
         if (strncmp(entry->d_name, PREFIX, sizeof PREFIX - 1) == 0 &&
             snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) < CLI_PATH_SIZE &&
             is_left(path)) {
-            cli_stress_place_remove(path);
+            (void) cli_scratch_remove(path);
         }
     }
     if (entries != NULL) {
@@ -130,7 +113,7 @@ cli_stress_place_make(char ret_path[CLI_PATH_SIZE], int *ret_lock)
         if (lock >= 0) {
             close(lock);
         }
-        cli_stress_place_remove(ret_path);
+        (void) cli_scratch_remove(ret_path);
         ret_path[0] = '\0';
         return status;
     }

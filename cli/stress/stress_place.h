@@ -7,7 +7,6 @@
 unsigned cli_stress_place_ports(void);
 // Makes a fresh folder, below TMPDIR where that leaves room for its sockets' paths, else /var/tmp,
 // and locks it: *ret_lock, for the caller to close, shows that somebody lives in it. First removes
-// what drills that were killed left there. Returns 0, or says why not and returns the exit status.
+// what drills that were killed left there. cli_scratch_remove takes it away. Returns 0, or says why
+// not and returns the exit status.
 BUS_CHECK int cli_stress_place_make(char ret_path[CLI_PATH_SIZE], int *ret_lock);
-// Removes it with everything in it, as far as that goes.
-void cli_stress_place_remove(const char *path);

@@ -23,6 +23,9 @@ static const unsigned char page[] = {
 #include "stress_dashboard.html.inc"
 };
 
+static const char LOGS_PRESET[] = "logs/stress";
+static const char PAGE_PRESET[] = "reports/stress_dashboard.html";
+static const char PAGE_LEAF[] = "stress_dashboard.html";
 static const char DATA_PLACE[] = "id=\"data\">"; // behind it goes the JSON
 
 // --- What it shows -----------------------------------------------------------------------------
@@ -106,6 +109,17 @@ make_parents(const char *path)
     return CLI_DONE;
 }
 
+void
+cli_stress_report_path(const char *logs_dir, const char *given, char ret_path[CLI_PATH_SIZE])
+{
+    bool has_given = given != NULL && given[0] != '\0';
+    if (has_given || strcmp(logs_dir, LOGS_PRESET) == 0) {
+        snprintf(ret_path, CLI_PATH_SIZE, "%s", has_given ? given : PAGE_PRESET);
+    } else {
+        snprintf(ret_path, CLI_PATH_SIZE, "%s/%s", logs_dir, PAGE_LEAF);
+    }
+}
+
 int
 cli_stress_report_write(const char *logs_dir, const char *html_path)
 {
@@ -148,8 +162,8 @@ typedef struct {
 // clang-format off
 static const option_row_t rows[] = {
     {"logs", 0, OPTION_TEXT, "DIR", "logs/stress", AT(logs), 0, 0, "where the drills' results are"},
-    {"out", 'o', OPTION_TEXT, "FILE", "reports/stress_dashboard.html", AT(out), 0, 0,
-     "the page"},
+    {"out", 'o', OPTION_TEXT, "FILE", NULL, AT(out), 0, 0,
+     "the page; default reports/stress_dashboard.html, or in the DIR of --logs"},
 };
 // clang-format on
 #undef AT
@@ -168,9 +182,14 @@ run(int argc, char **argv)
 {
     flags_t flags = {0};
     option_parse(&options, argc, argv, &flags, NULL, NULL);
-    int status = cli_stress_report_write(flags.logs, flags.out);
+    if (access(flags.logs, R_OK | X_OK) != 0) {
+        return cli_fail(CLI_NOT_FOUND, "no drills in %s: %s", flags.logs, strerror(errno));
+    }
+    char path[CLI_PATH_SIZE];
+    cli_stress_report_path(flags.logs, flags.out, path);
+    int status = cli_stress_report_write(flags.logs, path);
     if (status == CLI_DONE) {
-        printf("%s\n", flags.out);
+        printf("%s\n", path);
     }
     return status;
 }

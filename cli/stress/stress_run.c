@@ -32,10 +32,6 @@ enum {
     SUITE_PATH = 64  // "/<suite>/<id>_summary.json.new"
 };
 
-static const char LOGS_PRESET[] = "logs/stress";
-static const char REPORT_PRESET[] = "reports/stress_dashboard.html";
-static const char REPORT_LEAF[] = "stress_dashboard.html";
-
 struct cli_stress_run {
     const cli_stress_flags_t *flags;
     const char *suite;
@@ -394,14 +390,8 @@ publish(const cli_stress_run_t *self, const cli_stress_outcome_t *outcome, const
 static void
 make_dashboard(const cli_stress_run_t *self)
 {
-    char path[CLI_PATH_SIZE + sizeof REPORT_LEAF];
-    const char *given = self->flags->report;
-    bool has_given = given != NULL && given[0] != '\0';
-    if (has_given || strcmp(self->flags->logs, LOGS_PRESET) == 0) {
-        snprintf(path, sizeof path, "%s", has_given ? given : REPORT_PRESET);
-    } else {
-        snprintf(path, sizeof path, "%s/%s", self->flags->logs, REPORT_LEAF);
-    }
+    char path[CLI_PATH_SIZE];
+    cli_stress_report_path(self->flags->logs, self->flags->report, path);
     if (cli_stress_report_write(self->flags->logs, path) != CLI_DONE) {
         fprintf(stderr, "bhiv: the dashboard is as it was\n"); // the drill's result stands
     }

@@ -206,7 +206,10 @@ brain_learn_apply(service_apply_t *apply, const void *message)
 {
     const schema_task_done_t *done = message;
     brain_story_t story;
-    bus_err_t err = brain_story_begin(&story, apply);
+    bus_err_t err = brain_story_only(apply, "htm");
+    if (err == BUS_OK) {
+        err = brain_story_begin(&story, apply);
+    }
     if (err == BUS_OK) {
         err = learn(apply, done);
     }

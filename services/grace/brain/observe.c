@@ -160,7 +160,10 @@ brain_observe_live(service_apply_t *apply, const void *message)
 {
     const schema_brain_observation_t *observation = message;
     brain_story_t story;
-    bus_err_t err = brain_story_begin(&story, apply);
+    bus_err_t err = brain_story_only(apply, "brain");
+    if (err == BUS_OK) {
+        err = brain_story_begin(&story, apply);
+    }
     if (err == BUS_OK && view_is(observation->kind, "telemetry")) {
         err = observe_telemetry(&story, observation->values);
     } else if (err == BUS_OK && view_is(observation->kind, "queue")) {
@@ -219,7 +222,10 @@ brain_observe_sla(service_apply_t *apply, const void *message)
                     (int) sla->task_id.size,
                     sla->task_id.data);
     brain_story_t story;
-    bus_err_t err = brain_story_begin(&story, apply);
+    bus_err_t err = brain_story_only(apply, "htm");
+    if (err == BUS_OK) {
+        err = brain_story_begin(&story, apply);
+    }
     return err == BUS_OK ? brain_intent_offer(&story,
                                               BRAIN_INTENT_INVESTIGATE,
                                               VIEW_LITERAL(BREACH),

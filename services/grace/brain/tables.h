@@ -37,5 +37,6 @@ brain_tables_get(store_txn_t *txn, brain_table_t table, bus_view_t key, void *re
 // The highest key of a table whose keys are numbers; 0 where it is empty. BUS_IO.
 BUS_CHECK bus_err_t brain_tables_last(store_txn_t *txn, brain_table_t table, uint64_t *ret_number);
 // Whether another record of a new key fits a table of at most `count_max`, or `key` is there.
+// BUS_IO.
 BUS_CHECK bus_err_t brain_tables_fits(
     store_txn_t *txn, brain_table_t table, bus_view_t key, uint64_t count_max, bool *ret_fits);

@@ -17,7 +17,6 @@ enum {
     LEASE_SECONDS_MAX = 86400,
     LEASE_MS_MIN = 50,
     DAY_SECONDS = 86400,
-    NAME_SIZE = 32,
 };
 
 static const uint64_t sla_seconds[HTM_RANK_COUNT] = {
@@ -131,6 +130,12 @@ check(service_apply_t *apply, const htm_enqueue_t *wanted, bus_view_t handler)
         return service_refuse(apply, BUS_BUSY, "too many handlers have tasks", VIEW_NONE);
     }
     return BUS_OK;
+}
+
+void
+htm_enqueue_name(uint64_t seq, char ret_name[HTM_ENQUEUE_NAME_SIZE])
+{
+    (void) snprintf(ret_name, HTM_ENQUEUE_NAME_SIZE, NAME_PREFIX "%llu", (unsigned long long) seq);
 }
 
 // --- Making it -----------------------------------------------------------------------------------
@@ -256,11 +261,10 @@ htm_enqueue_add(service_apply_t *apply, const htm_enqueue_t *wanted)
     }
     fill(apply, wanted, &task);
     err = check(apply, wanted, task.texts[HTM_TASK_HANDLER]);
-    char name[NAME_SIZE];
+    char name[HTM_ENQUEUE_NAME_SIZE];
     task.texts[HTM_TASK_ID] = wanted->task_id;
     if (wanted->task_id.size == 0) {
-        (void) snprintf(
-            name, sizeof name, NAME_PREFIX "%llu", (unsigned long long) apply->header->seq);
+        htm_enqueue_name(apply->header->seq, name);
         task.texts[HTM_TASK_ID] = view_from_text(name);
     }
     bool fits = false;

@@ -82,15 +82,7 @@ kernel_code_peers_clear(kernel_code_peers_t *self)
     self->at = NULL;
 }
 
-static void
-copy(char *ret_text, size_t size, bus_view_t text)
-{
-    size_t kept = text.size < size ? text.size : size - 1;
-    memcpy(ret_text, text.data, kept);
-    ret_text[kept] = '\0';
-}
-
-#define COPY(array, text) copy((array), sizeof(array), (text))
+#define COPY(array, text) ((void) view_copy((text), (array), sizeof(array)))
 
 static kernel_code_peer_t *
 add(kernel_code_peers_t *self)
@@ -131,7 +123,7 @@ copy_field(char *ret_text, size_t size, bus_view_t map, const char *key)
 {
     bus_view_t text = walk_text_at(map, key);
     if (text.data != NULL) {
-        copy(ret_text, size, text);
+        (void) view_copy(text, ret_text, size);
     }
 }
 

@@ -16,6 +16,7 @@
 #include <assert.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NAME "kernel-governance"
 #define GATE_KEY VIEW_LITERAL("gate")
 #define TASK_PREFIX "task_"
 
@@ -94,6 +95,9 @@ static bus_err_t
 take_done(service_apply_t *self, const void *message)
 {
     const schema_task_done_t *done = message;
+    if (!view_is(self->header->source, "htm")) {
+        return service_refuse(self, BUS_UNAUTHORIZED_ACCESS, "HTM alone says so", VIEW_NONE);
+    }
     uint64_t seq = intent_of(done->task_id);
     return seq > 0 ? kernel_governance_store_close(self->txn, seq) : BUS_OK;
 }
@@ -296,8 +300,8 @@ static const service_query_row_t queries[] = {
 };
 
 const service_definition_t kernel_governance_definition = {
-    .name = "kernel-governance",
-    .source = "kernel-governance",
+    .name = NAME,
+    .source = NAME,
     .rules_version = 1,
     .tables = kernel_governance_tables,
     .table_count = KERNEL_GOVERNANCE_TABLE_COUNT,

@@ -18,9 +18,9 @@ typedef enum {
 } kernel_heal_table_t;
 
 enum {
-    KERNEL_HEAL_STARTED_MAX =
-        1000,             // a task is handed out again within hours, not after so many others
-    KERNEL_HEAL_SLOTS = 4 // playbooks at once; drills among them run one after the other
+    KERNEL_HEAL_STARTED_MAX = 1000, // a task is handed out again within hours, not after so many
+    KERNEL_HEAL_SLOTS = 4,          // playbooks at once; drills among them run one by one
+    KERNEL_HEAL_BOOT_MS_MAX = 300,  // the brain's threshold: above it boots are slow
 };
 
 typedef struct kernel_heal_run kernel_heal_run_t;

@@ -15,10 +15,9 @@
 #include <stdlib.h>
 
 enum {
-    ASK_MS = 1500,     // who has not answered by then hangs, which is a finding
-    BOOT_MS_MAX = 300, // the brain's threshold: above it boots are slow
-    SLOW_NAMED = 3,    // parts
-    NAME_SIZE = 65     // of a service, with its NUL
+    ASK_MS = 1500,  // who has not answered by then hangs, which is a finding
+    SLOW_NAMED = 3, // parts
+    NAME_SIZE = 65  // of a service, with its NUL
 };
 
 static const double HELPED_SHARE = 0.8; // of the boot time before: less is more than noise
@@ -141,7 +140,7 @@ on_parts(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
                                     part.data,
                                     (unsigned long long) restarts);
         }
-        if (boot_ms > BOOT_MS_MAX) {
+        if (boot_ms > KERNEL_HEAL_BOOT_MS_MAX) {
             kernel_heal_run_finding(run,
                                     "%.*s took %llu ms to start",
                                     (int) part.size,
@@ -197,7 +196,7 @@ take_measurement(kernel_heal_run_t *run, int status, bus_view_t drill, double *r
     *ret_ms =
         walk_real_at(summary, "p50_boot_time", 0); // one boot among busy neighbours says little
     kernel_heal_run_finding(run, "a boot of the whole system takes %.0f ms", *ret_ms);
-    if (*ret_ms > BOOT_MS_MAX) {
+    if (*ret_ms > KERNEL_HEAL_BOOT_MS_MAX) {
         name_slow_parts(run, summary);
     }
     return true;
@@ -236,7 +235,7 @@ on_second(kernel_heal_run_t *run, int status, bus_view_t drill)
     if (is_measured) {
         kernel_heal_run_real(run, "boot_ms_after", after_ms);
     }
-    bool is_fast = is_measured && after_ms <= BOOT_MS_MAX;
+    bool is_fast = is_measured && after_ms <= KERNEL_HEAL_BOOT_MS_MAX;
     bool helped = is_measured && after_ms < own->before_ms * HELPED_SHARE;
     if (!is_fast && !helped) {
         put_back(run);
@@ -315,7 +314,7 @@ on_first(kernel_heal_run_t *run, int status, bus_view_t result)
     } else {
         own->before_ms = HUGE_VAL; // with these settings it does not even start
     }
-    if (is_measured && own->before_ms <= BOOT_MS_MAX) {
+    if (is_measured && own->before_ms <= KERNEL_HEAL_BOOT_MS_MAX) {
         kernel_heal_run_real(run, "boot_ms_after", own->before_ms);
         kernel_heal_run_finding(run, "boots are not slow any more");
         kernel_heal_run_end(run, KERNEL_HEAL_RESOLVED);

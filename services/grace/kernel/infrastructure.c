@@ -101,7 +101,7 @@ report(service_query_t *query, const void *message BUS_UNUSED)
 }
 
 static unsigned
-health(void *state, store_txn_t *txn BUS_UNUSED, pack_t *out)
+pack_health(void *state, store_txn_t *txn BUS_UNUSED, pack_t *out)
 {
     const kernel_infrastructure_t *self = state;
     pack_pair_uint(out, "telemetry", self->layer2);
@@ -186,5 +186,5 @@ const service_definition_t kernel_infrastructure_definition = {
     .close = close_state,
     .start = start,
     .tick = tick,
-    .health = health,
+    .health = pack_health,
 };

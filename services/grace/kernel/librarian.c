@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NAME "kernel-librarian"
 
 enum {
     SLOTS = 8,             // tasks at once: most of their time they wait for Core
@@ -242,7 +243,7 @@ start(service_t *service, void *state)
     static const char *const handlers[] = {"librarian"};
     state_t *self = state;
     const kernel_worker_options_t options = {
-        .name = "kernel-librarian",
+        .name = NAME,
         .handlers = handlers,
         .handler_count = COUNT(handlers),
         .slots = SLOTS,
@@ -315,8 +316,8 @@ static const service_query_row_t queries[] = {
 };
 
 const service_definition_t kernel_librarian_definition = {
-    .name = "kernel-librarian",
-    .source = "kernel-librarian",
+    .name = NAME,
+    .source = NAME,
     .rules_version = 1,
     .tables = kernel_librarian_tables,
     .table_count = KERNEL_LIBRARIAN_TABLE_COUNT,

@@ -356,6 +356,9 @@ bus_err_t
 kernel_memory_episode_started(service_apply_t *self, const void *message)
 {
     const schema_task_started_t *started = message;
+    if (!view_is(self->header->source, "htm")) {
+        return service_refuse(self, BUS_UNAUTHORIZED_ACCESS, "HTM alone says so", VIEW_NONE);
+    }
     BUS_AUTO(pack_destroy) pack_t *copy = pack_new();
     hand_t hand = {.apply = self, .copy = copy};
     bus_err_t err = begin(&hand, started->task_id);
@@ -409,6 +412,9 @@ bus_err_t
 kernel_memory_episode_done(service_apply_t *self, const void *message)
 {
     const schema_task_done_t *done = message;
+    if (!view_is(self->header->source, "htm")) {
+        return service_refuse(self, BUS_UNAUTHORIZED_ACCESS, "HTM alone says so", VIEW_NONE);
+    }
     BUS_AUTO(pack_destroy) pack_t *copy = pack_new();
     hand_t hand = {.apply = self, .copy = copy};
     bus_err_t err = begin(&hand, done->task_id);

@@ -11,9 +11,7 @@
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static const char CONSUMER[] = "kernel-self_healing";
-enum { BOOT_MS_MAX = 300 }; // of a good boot drill: the brain's threshold
+#define NAME "kernel-self_healing"
 
 static const store_table_t tables[KERNEL_HEAL_TABLE_COUNT] = {
     [KERNEL_HEAL_STARTED] = {"started", STORE_KEYS_BYTES, true, "task_id -> healing_started"},
@@ -180,7 +178,7 @@ start(service_t *service, void *state)
     self->loop = service_loop(service);
     self->client = service_client(service);
     self->children = kernel_heal_children_new(self->loop);
-    const kernel_worker_options_t options = {.name = CONSUMER,
+    const kernel_worker_options_t options = {.name = NAME,
                                              .handlers = handlers,
                                              .handler_count = COUNT(handlers),
                                              .slots = KERNEL_HEAL_SLOTS,
@@ -223,7 +221,8 @@ keep_good_conf(kernel_heal_t *self, store_txn_t *txn)
     }
     self->looked = (uint64_t) drill.seq.value;
     bool is_good = drill.passed.value && drill.avg_boot_time.has &&
-                   drill.avg_boot_time.value <= BOOT_MS_MAX && drill.conf_sha256.data != NULL;
+                   drill.avg_boot_time.value <= KERNEL_HEAL_BOOT_MS_MAX &&
+                   drill.conf_sha256.data != NULL;
     bus_err_t err = is_good ? kernel_heal_conf_keep(self->dir, drill.conf_sha256) : BUS_OK;
     if (err != BUS_OK) {
         log_warning("drill_conf_not_kept", "error=%s", error_text(err));
@@ -278,7 +277,7 @@ pack_drills(store_txn_t *txn, pack_t *out)
 }
 
 static bus_err_t
-query_report(service_query_t *query, const void *message BUS_UNUSED)
+report(service_query_t *query, const void *message BUS_UNUSED)
 {
     const kernel_heal_t *self = query->state;
     pack_t *out = query->answer;
@@ -303,7 +302,7 @@ query_report(service_query_t *query, const void *message BUS_UNUSED)
 }
 
 static const service_query_row_t queries[] = {
-    {"report", NULL, query_report, "its playbooks, what runs, and the latest drill of each suite"},
+    {"report", NULL, report, "its playbooks, what runs, and the latest drill of each suite"},
 };
 
 static unsigned
@@ -317,8 +316,8 @@ pack_health(void *state, store_txn_t *txn BUS_UNUSED, pack_t *out)
 }
 
 const service_definition_t kernel_self_healing_definition = {
-    .name = "kernel-self_healing",
-    .source = "kernel-self_healing",
+    .name = NAME,
+    .source = NAME,
     .rules_version = 1,
     .tables = tables,
     .table_count = KERNEL_HEAL_TABLE_COUNT,

@@ -106,6 +106,7 @@ enum {
 // clang-format on
 
 // Applies hunter.anomaly.detected: keeps it, where its source is `kernel` or that is NULL.
+// BUS_FULL, BUS_IO.
 bus_err_t kernel_watch_keep(service_apply_t *apply, const void *message, const char *kernel);
 // Adds the pair "anomalies": what is kept, the newest first; what cannot be read is left out.
 void kernel_watch_pack_kept(store_txn_t *txn, pack_t *out);

@@ -223,19 +223,6 @@ find_entry(const kernel_worker_t *self, bus_view_t task_id)
     return NULL;
 }
 
-static bus_view_t
-keep(char **at, bus_view_t value)
-{
-    if (value.data == NULL) {
-        return value;
-    }
-    bus_view_t kept = view_from(*at, value.size);
-    memcpy(*at, value.data, value.size);
-    (*at)[value.size] = '\0'; // for debuggers, and where a text is empty
-    *at += value.size + 1;
-    return kept;
-}
-
 static void
 set_lease(entry_t *entry, double lease_seconds)
 {
@@ -251,9 +238,9 @@ add_entry(kernel_worker_t *self, const schema_task_execute_t *task, bus_view_t t
 {
     const bus_view_t values[] = {
         task->task_id, task->task_type, task->handler, task->priority, task->context, trace_id};
-    size_t size = 0;
+    size_t size = 1; // where all are empty
     for (size_t i = 0; i < sizeof values / sizeof values[0]; ++i) {
-        size += values[i].size + 1;
+        size += values[i].size;
     }
     entry_t *entry = calloc(1, sizeof *entry);
     assert(entry);
@@ -261,12 +248,12 @@ add_entry(kernel_worker_t *self, const schema_task_execute_t *task, bus_view_t t
     assert(entry->bytes);
     char *at = entry->bytes;
     entry->job = (kernel_worker_job_t){
-        .task_id = keep(&at, task->task_id),
-        .task_type = keep(&at, task->task_type),
-        .handler = keep(&at, task->handler),
-        .priority = keep(&at, task->priority),
-        .context = keep(&at, task->context),
-        .trace_id = keep(&at, trace_id),
+        .task_id = view_keep(task->task_id, &at),
+        .task_type = view_keep(task->task_type, &at),
+        .handler = view_keep(task->handler, &at),
+        .priority = view_keep(task->priority, &at),
+        .context = view_keep(task->context, &at),
+        .trace_id = view_keep(trace_id, &at),
         .attempt = (uint64_t) task->attempt.value,
     };
     set_lease(entry, task->lease_seconds.value);
@@ -330,6 +317,9 @@ on_execute(void *arg, const client_heard_t *heard)
     kernel_worker_t *self = arg;
     schema_task_execute_t task;
     schema_problems_t problems;
+    if (!view_is(heard->header.source, "htm")) {
+        return; // nobody else hands out work: it would go past the queue and governance
+    }
     if (schema_decode(&SCHEMA_task_execute, heard->body, &task, &problems) != BUS_OK) {
         log_warning("task_not_taken", "name=%s why=malformed", self->name);
         return;

@@ -301,8 +301,7 @@ Test(life, keeps_the_queues_own_names_from_others)
     static const char *const names[] = {"task_2", "task_0", "task_18446744073709551616"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char body[96];
-        (void) snprintf(
-            body, sizeof body, "{\"task_id\":\"%s\",\"task_type\":\"x\"}", names[i]);
+        (void) snprintf(body, sizeof body, "{\"task_id\":\"%s\",\"task_type\":\"x\"}", names[i]);
         cr_assert_eq(help_apply(self, "task.enqueue", body), BUS_VALIDATION_FAILED, "%s", names[i]);
     }
     help_take(self, "task.enqueue", "{\"task_id\":\"task_2b\",\"task_type\":\"x\"}");

@@ -118,6 +118,7 @@ typedef struct {
     const char *handler;
     int64_t attempt;
     double lease_seconds;
+    const char *source; // NULL: the queue
 } hand_t;
 
 static void
@@ -140,7 +141,7 @@ hand_out(bench_t *self, hand_t hand)
     schema_encode(&SCHEMA_task_execute, &task, out);
     snprintf(topic, sizeof topic, "task.execute.%.*s", (int) task.handler.size, task.handler.data);
     header_t header = {.id = VIEW_LITERAL("e1"),
-                       .source = VIEW_LITERAL("htm"),
+                       .source = view_from_text(hand.source == NULL ? "htm" : hand.source),
                        .trace_id = VIEW_LITERAL("trace-7")};
     fake_broker_publish(self->broker, topic, &header, pack_view(out));
 }
@@ -223,6 +224,17 @@ Test(worker, hands_over_what_it_was_given_and_says_what_came_of_it_in_the_same_t
     const char *why;
     cr_assert_eq(header_decode(record->header, &header, &why), BUS_OK);
     cr_assert(view_is(header.trace_id, "trace-7"));
+    bench_destroy(&self);
+}
+
+Test(worker, leaves_alone_what_the_queue_did_not_hand_out)
+{
+    bench_t *self = bench_new(4);
+    await_topic(self, "task.worker.ready", 1);
+    hand_out(self, (hand_t){.task_id = "t1", .source = "somebody"});
+    hand_out(self, (hand_t){.task_id = "t2"});
+    await_jobs(self, 1);
+    cr_assert(view_is(self->jobs[0]->task_id, "t2"));
     bench_destroy(&self);
 }
 
