@@ -27,6 +27,7 @@ typedef struct {
     const char *egress;  // the broker's XPUB
     const char *service; // answers req.<service>.*, and says hello; NULL: does not
     size_t pending_max;  // answers waited for, at most INBOX_OUTSTANDING_MAX; 0: that
+    uint64_t started_ms; // clock_boot_ms of its start, of which hello tells; 0: its process's
 } client_options_t;
 
 // NULL where an endpoint makes no sense to ZeroMQ, or the source cannot be part of a topic. None of

@@ -37,11 +37,10 @@ static const gate_row_t gates[] = {
 enum { GATE_COUNT = sizeof gates / sizeof gates[0] };
 
 typedef enum { STATE_PASSED, STATE_FAILED, STATE_UNKNOWN, STATE_UNCOMPARED } state_t;
-static const char *const state_names[] = {
-    [STATE_PASSED] = "passed",
-    [STATE_FAILED] = "FAILED",
-    [STATE_UNKNOWN] = "no figure",
-    [STATE_UNCOMPARED] = "no baseline"};
+static const char *const state_names[] = {[STATE_PASSED] = "passed",
+                                          [STATE_FAILED] = "FAILED",
+                                          [STATE_UNKNOWN] = "no figure",
+                                          [STATE_UNCOMPARED] = "no baseline"};
 
 typedef struct {
     state_t state;
@@ -239,6 +238,8 @@ run(int argc, char **argv)
     }
     if (status == CLI_DONE && flags.write) {
         status = write_baseline(flags.baseline, by_suite);
+    } else if (flags.write) {
+        fprintf(stderr, "bhiv: nothing is written to %s\n", flags.baseline);
     }
     json_decref(by_suite);
     json_decref(baseline);

@@ -182,7 +182,8 @@ run(int argc, char **argv)
 {
     flags_t flags = {0};
     option_parse(&options, argc, argv, &flags, NULL, NULL);
-    if (access(flags.logs, R_OK | X_OK) != 0) {
+    // Where drills would be by themselves there may be none yet; a folder that was named is there.
+    if (strcmp(flags.logs, LOGS_PRESET) != 0 && access(flags.logs, R_OK | X_OK) != 0) {
         return cli_fail(CLI_NOT_FOUND, "no drills in %s: %s", flags.logs, strerror(errno));
     }
     char path[CLI_PATH_SIZE];

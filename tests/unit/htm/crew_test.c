@@ -1,5 +1,6 @@
 // crew_test.c - workers: who is chosen, who is lost, what that costs a task.
 #include "help.h"
+#include "htm/state.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -189,6 +190,22 @@ Test(crew, has_a_bounded_number_of_slots)
                  BUS_BUSY);
     ready(self, "w3", "i", 1000);
     help_take(self, "task.worker.ready", "{\"worker\":\"x\",\"handlers\":[\"h\"],\"slots\":24}");
+    help_destroy(&self);
+}
+
+Test(crew, that_says_fewer_slots_than_it_has_tasks_makes_no_room)
+{
+    help_t *self = help_new();
+    htm_state_t *state = self->state;
+    enqueue(self, "1");
+    enqueue(self, "2");
+    ready(self, "a", "i", 2);
+    ready(self, "a", "i", 1);
+    state->totals.running += 16384 - 2; // as if others had done the same
+    cr_assert_eq(help_apply(self, "task.worker.ready", "{\"worker\":\"x\",\"handlers\":[\"h\"]}"),
+                 BUS_BUSY);
+    ready(self, "a", "i", 2); // its own two are not counted twice
+    state->totals.running -= 16384 - 2;
     help_destroy(&self);
 }
 
