@@ -166,6 +166,13 @@ def test_a_boot_with_a_broken_drill_conf_fails_and_is_counted(drills, line):
     assert [event["cycle"] for event in failed] == [1, 2] and all(event["error"] for event in failed)
 
 
+def test_a_pipe_that_nobody_writes_to_keeps_no_drill_waiting(drills):
+    os.mkfifo(drills.dir / "drill.conf")
+    done = drills.run("boot", "--cycles", "1", "--no-failures", "--max-boot", SLOW)
+    assert done.returncode == 0, done.stderr
+    assert set(drills.result("boot")["summary"]["components"]) == set(PARTS)
+
+
 def test_what_does_not_come_back_fails_the_drill_and_its_log_is_kept(drills):
     """A kernel that is not there cannot be killed, nor start again."""
     (drills.dir / "drill.conf").write_text("BHIV_WITHOUT=kernel-memory\n")
