@@ -191,17 +191,6 @@ bridge_answer_header(bridge_request_t *self, const char *name, const char *forma
     va_end(arguments);
 }
 
-static bus_view_t
-text_of(bus_view_t body, const char *key)
-{
-    bus_view_t value, text;
-    if (body.data == NULL || walk_find(body, key, &value) != BUS_OK ||
-        walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 // Karma's shape has a time of its own.
 static uint32_t
 pack_extra(bus_view_t extra, bridge_error_shape_t shape, pack_t *out)
@@ -297,8 +286,8 @@ first_problem(bus_view_t details, char ret_message[MESSAGE_SIZE])
         walk_skip(&walk, &first) != BUS_OK) {
         return;
     }
-    field = text_of(first, "field");
-    problem = text_of(first, "problem");
+    field = walk_text_at(first, "field");
+    problem = walk_text_at(first, "problem");
     if (problem.size == 0 || problem.size + field.size + 3 > MESSAGE_SIZE) {
         return;
     }
@@ -417,8 +406,8 @@ void
 bridge_answer_from_bus(bridge_request_t *self, const client_answer_t *answer)
 {
     bridge_error_t error = {.err = answer->err == BUS_OK ? BUS_INTERNAL : answer->err};
-    error.code = text_of(answer->body, "error_code");
-    error.message = text_of(answer->body, "message");
+    error.code = walk_text_at(answer->body, "error_code");
+    error.message = walk_text_at(answer->body, "message");
     bus_view_t value;
     char message[MESSAGE_SIZE];
     uint64_t retry_after = 0;

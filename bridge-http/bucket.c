@@ -13,17 +13,6 @@
 #include <assert.h>
 #include <stdio.h>
 
-static bus_view_t
-text_at(bus_view_t map, const char *key)
-{
-    bus_view_t value, text;
-    if (map.data == NULL || walk_find(map, key, &value) != BUS_OK ||
-        walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 // --- POST /core/write-event and /workflow/write-event -------------------------------------------
 
 static bool
@@ -75,7 +64,7 @@ pack_event(bus_view_t requester, bus_view_t event_data, pack_t *out)
 static void
 on_event_kept(bridge_request_t *self, const client_answer_t *answer)
 {
-    bus_view_t id = text_at(answer->body, "event_id");
+    bus_view_t id = walk_text_at(answer->body, "event_id");
     bus_view_t value;
     uint64_t seq = self->seq;
     if (answer->event == CLIENT_REPLIED && walk_find(answer->body, "seq", &value) == BUS_OK) {
@@ -111,7 +100,7 @@ decode_data(bridge_request_t *self, bus_view_t event_data, bridge_shape_event_da
 void
 bridge_bucket_write_event(bridge_request_t *self)
 {
-    bus_view_t requester = text_at(self->body, "requester_id");
+    bus_view_t requester = walk_text_at(self->body, "requester_id");
     if (requester.data != NULL && !may_write(self, requester)) {
         bridge_ask_refuse(self,
                           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,

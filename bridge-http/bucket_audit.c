@@ -37,7 +37,7 @@ bridge_bucket_audit_checkpoint(bridge_request_t *self)
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
                                .topic = self->route->topic,
-                               .body = VIEW_LITERAL("\x80"),
+                               .body = PACK_EMPTY_MAP,
                                .then = on_checkpoint});
 }
 

@@ -15,26 +15,15 @@
 #include "proto/walk.h"
 #include "runtime/clock.h"
 
-static bus_view_t
-text_at(bus_view_t map, const char *path)
-{
-    bus_view_t value, text;
-    if (map.data == NULL || walk_find_path(map, path, &value) != BUS_OK ||
-        walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 // --- Refusing ------------------------------------------------------------------------------------
 
 // The first map that names somebody.
 static bus_view_t
 requester_of(bus_view_t body, bus_view_t query)
 {
-    bus_view_t named = text_at(query, "requester_id");
-    bool is_in_body = text_at(body, "requester_id").size > 0 ||
-                      text_at(body, "metadata.created_by").size > 0 || named.size == 0;
+    bus_view_t named = walk_text_at(query, "requester_id");
+    bool is_in_body = walk_text_at(body, "requester_id").size > 0 ||
+                      walk_text_at(body, "metadata.created_by").size > 0 || named.size == 0;
     return channel_requester(is_in_body && body.data != NULL ? body : query);
 }
 
@@ -48,7 +37,8 @@ first_of(bus_view_t a, bus_view_t b)
 static void
 refuse(bridge_request_t *self, const refusal_t *row, bus_view_t body, bus_view_t query)
 {
-    bus_view_t product = first_of(text_at(body, "product"), text_at(body, "metadata.product"));
+    bus_view_t product =
+        first_of(walk_text_at(body, "product"), walk_text_at(body, "metadata.product"));
     bridge_ask_refuse(
         self,
         &(bridge_ask_refusal_t){
@@ -58,8 +48,9 @@ refuse(bridge_request_t *self, const refusal_t *row, bus_view_t body, bus_view_t
                 refusal_by_word(view_from_text(row->word)) == row ? row->word : row->violation,
             .operation = self->route->operation,
             .requester = requester_of(body, query),
-            .product = first_of(product, text_at(query, "product")),
-            .artifact_id = first_of(text_at(query, "artifact_id"), text_at(body, "artifact_id")),
+            .product = first_of(product, walk_text_at(query, "product")),
+            .artifact_id =
+                first_of(walk_text_at(query, "artifact_id"), walk_text_at(body, "artifact_id")),
         });
 }
 
@@ -69,7 +60,8 @@ find_in_query(bus_view_t query, bus_view_t body)
 {
     BUS_AUTO(pack_destroy) pack_t *both = pack_new();
     size_t map = pack_map_begin(both);
-    bus_view_t product = first_of(text_at(body, "product"), text_at(body, "metadata.product"));
+    bus_view_t product =
+        first_of(walk_text_at(body, "product"), walk_text_at(body, "metadata.product"));
     uint32_t count = product.size > 0 ? 1 : 0;
     if (product.size > 0) {
         pack_pair_str(both, "product", product);

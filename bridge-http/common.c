@@ -95,7 +95,7 @@ bridge_common_queue(bridge_request_t *self)
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
                                .topic = "$bus.stats",
-                               .body = VIEW_LITERAL("\x80"),
+                               .body = PACK_EMPTY_MAP,
                                .then = on_head_known});
 }
 

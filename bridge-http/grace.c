@@ -46,14 +46,8 @@ bridge_grace_cancel(bridge_request_t *self)
 
 // --- GET /grace/kernels -------------------------------------------------------------------------
 
-typedef struct {
-    const char *name;
-    const char *service;
-    const char *meaning;
-} kernel_row_t;
-
 #define KERNEL(name, meaning) {#name, "kernel-" #name, meaning},
-static const kernel_row_t kernels[BRIDGE_GRACE_KERNELS] = {
+const bridge_grace_row_t bridge_grace_rows[BRIDGE_GRACE_KERNELS] = {
 #include "proto/kernel.def"
 };
 #undef KERNEL
@@ -61,18 +55,10 @@ static const kernel_row_t kernels[BRIDGE_GRACE_KERNELS] = {
 bool
 bridge_grace_find(bus_view_t peers, const char *service, bus_view_t *ret_peer)
 {
-    bus_view_t list, peer, value, name;
-    walk_item_t head;
-    if (peers.data == NULL || walk_find(peers, "peers", &list) != BUS_OK) {
-        return false;
-    }
-    walk_t walk = walk_from(list);
-    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY) {
-        return false;
-    }
-    for (uint32_t i = 0; i < head.count && walk_skip(&walk, &peer) == BUS_OK; i++) {
-        if (walk_find(peer, "service", &value) == BUS_OK && walk_as_str(value, &name) == BUS_OK &&
-            view_is(name, service)) {
+    walk_items_t items = walk_items_at(peers, "peers");
+    bus_view_t peer;
+    while (walk_items_next(&items, &peer)) {
+        if (view_is(walk_text_at(peer, "service"), service)) {
             if (ret_peer != NULL) {
                 *ret_peer = peer;
             }
@@ -87,7 +73,7 @@ bridge_grace_look(bus_view_t peers)
 {
     bridge_grace_t self = {.has_brain = bridge_grace_find(peers, "brain", NULL)};
     for (size_t i = 0; i < BRIDGE_GRACE_KERNELS; i++) {
-        self.kernels += bridge_grace_find(peers, kernels[i].service, NULL) ? 1 : 0;
+        self.kernels += bridge_grace_find(peers, bridge_grace_rows[i].service, NULL) ? 1 : 0;
     }
     return self;
 }
@@ -153,7 +139,7 @@ pack_since(bus_view_t peer, pack_t *out)
 }
 
 static void
-pack_kernel(const kernel_row_t *kernel, bus_view_t peers, pack_t *out)
+pack_kernel(const bridge_grace_row_t *kernel, bus_view_t peers, pack_t *out)
 {
     bus_view_t peer = VIEW_NONE;
     bool is_up = bridge_grace_find(peers, kernel->service, &peer);
@@ -176,7 +162,7 @@ on_peers(bridge_request_t *self, const client_answer_t *answer)
     pack_text(body, "kernels");
     pack_array(body, BRIDGE_GRACE_KERNELS);
     for (size_t i = 0; i < BRIDGE_GRACE_KERNELS; i++) {
-        pack_kernel(&kernels[i], answer->body, body);
+        pack_kernel(&bridge_grace_rows[i], answer->body, body);
     }
     bridge_answer(self, MHD_HTTP_OK, pack_view(body));
 }
@@ -187,6 +173,6 @@ bridge_grace_kernels(bridge_request_t *self)
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
                                .topic = self->route->topic,
-                               .body = VIEW_LITERAL("\x80"),
+                               .body = PACK_EMPTY_MAP,
                                .then = on_peers});
 }

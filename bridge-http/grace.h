@@ -11,6 +11,13 @@ enum {
 };
 #undef KERNEL
 
+typedef struct {
+    const char *name;    // "memory"
+    const char *service; // "kernel-memory"
+    const char *meaning; // for a person
+} bridge_grace_row_t;
+extern const bridge_grace_row_t bridge_grace_rows[BRIDGE_GRACE_KERNELS];
+
 // Whether `peers`, as $bus.peers answers, name the service. *ret_peer (may be NULL) is its map; of
 // several instances the first. An absent view names nobody.
 bool bridge_grace_find(bus_view_t peers, const char *service, bus_view_t *ret_peer);

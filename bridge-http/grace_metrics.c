@@ -5,15 +5,6 @@
 #include "health.h"
 #include "proto/walk.h"
 
-// A number below `map` (absent: none); false where it is not there.
-static bool
-find_number(bus_view_t map, const char *path, double *ret_number)
-{
-    bus_view_t value;
-    return map.data != NULL && walk_find_path(map, path, &value) == BUS_OK &&
-           walk_as_real(value, ret_number) == BUS_OK;
-}
-
 // One sample for each key of a map of numbers, with the key as its label.
 static void
 write_family(bus_view_t map, const char *name, const char *label, text_t *out)
@@ -40,8 +31,8 @@ write_dispatch(bus_view_t dispatch, text_t *out)
                     "# HELP bhiv_htm_dispatch_seconds From when a task and a free worker were both "
                     "there.\n# TYPE bhiv_htm_dispatch_seconds gauge\n");
     for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
-        double us;
-        if (find_number(dispatch, quantiles[i].key, &us)) {
+        double us = walk_real_at(dispatch, quantiles[i].key, -1);
+        if (us >= 0) {
             text_add_format(out,
                             "bhiv_htm_dispatch_seconds{quantile=\"%s\"} %.6f\n",
                             quantiles[i].quantile,
@@ -74,25 +65,16 @@ write_queue(const bridge_health_t *health, text_t *out)
     }
 }
 
-#define KERNEL(name, meaning) {#name, "kernel-" #name},
-static const struct {
-    const char *name;
-    const char *service;
-} kernels[] = {
-#include "proto/kernel.def"
-};
-#undef KERNEL
-
 void
 bridge_grace_write_metrics(const bridge_t *bridge, text_t *out)
 {
     write_queue(bridge->health, out);
     bus_view_t peers = bridge_health_peers(bridge->health);
     text_add_format(out, "# TYPE bhiv_kernel_up gauge\n");
-    for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
+    for (size_t i = 0; i < BRIDGE_GRACE_KERNELS; i++) {
         text_add_format(out,
                         "bhiv_kernel_up{kernel=\"%s\"} %d\n",
-                        kernels[i].name,
-                        bridge_grace_find(peers, kernels[i].service, NULL) ? 1 : 0);
+                        bridge_grace_rows[i].name,
+                        bridge_grace_find(peers, bridge_grace_rows[i].service, NULL) ? 1 : 0);
     }
 }

@@ -128,7 +128,7 @@ ask(part_t *part)
         return;
     }
     const client_message_t message = {.topic = rows[part->id].topic,
-                                      .body = VIEW_LITERAL("\x80"),
+                                      .body = PACK_EMPTY_MAP,
                                       .want = CLIENT_WANT_REPLY,
                                       .timeout_ms = ASK_MS};
     if (client_send(part->health->bridge->client, &message, on_answer, part, &part->call) !=

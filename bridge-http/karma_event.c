@@ -131,17 +131,6 @@ pack_said(const bridge_shape_karma_event_t *asked, pack_t *out)
 
 // --- What is answered ---------------------------------------------------------------------------
 
-static bus_view_t
-text_at(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    bus_view_t text = VIEW_NONE;
-    if (walk_find(map, key, &value) != BUS_OK || walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 // The event's own time, else now.
 static void
 pack_time(bus_view_t timestamp, pack_t *out)
@@ -159,7 +148,7 @@ pack_time(bus_view_t timestamp, pack_t *out)
 static void
 on_done(bridge_request_t *self, const client_answer_t *answer)
 {
-    const event_kind_t *kind = find_kind(text_at(self->body, "type"));
+    const event_kind_t *kind = find_kind(walk_text_at(self->body, "type"));
     assert(kind != NULL);
     bool is_death = strcmp(kind->type, "death_event") == 0;
     bool reached = false;
@@ -178,7 +167,7 @@ on_done(bridge_request_t *self, const client_answer_t *answer)
     pack_pair_text(body, "event_type", kind->type);
     pack_pair_text(body, "message", message);
     pack_pair_raw(body, "data", answer->body);
-    pack_time(text_at(self->body, "timestamp"), body);
+    pack_time(walk_text_at(self->body, "timestamp"), body);
     pack_text(body, "routing_info");
     pack_map(body, is_death ? 3 : 2);
     pack_pair_text(body, "internal_endpoint", kind->endpoint);

@@ -26,8 +26,7 @@ bridge_prana_script(bridge_request_t *self)
     bridge_answer_static(self, "text/javascript; charset=utf-8", view_from(script, sizeof(script)));
 }
 
-// --- POST /bucket/prana/ingest
-// --------------------------------------------------------------------
+// --- POST /bucket/prana/ingest -------------------------------------------------------------------
 
 static void
 on_kept(bridge_request_t *self, const client_answer_t *answer)

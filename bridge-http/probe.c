@@ -152,7 +152,7 @@ static void
 ask_karma(bridge_probe_t *self)
 {
     const client_message_t message = {.topic = "req.karma.health",
-                                      .body = VIEW_LITERAL("\x80"),
+                                      .body = PACK_EMPTY_MAP,
                                       .want = CLIENT_WANT_REPLY,
                                       .timeout_ms = ASK_MS};
     if (client_send(self->bridge->client, &message, on_karma, self, &self->call) != BUS_OK) {

@@ -51,16 +51,6 @@ bridge_trace_tree_count(const bridge_trace_tree_t *self)
 
 // --- Steps --------------------------------------------------------------------------------------
 
-static void
-copy_text(char *ret_text, size_t size, bus_view_t text)
-{
-    size_t copied = text.size < size ? text.size : size - 1;
-    if (copied > 0) {
-        memcpy(ret_text, text.data, copied);
-    }
-    ret_text[copied] = '\0';
-}
-
 // Where the first record at or above `seq` stands in by_seq.
 static uint32_t
 seek_record(const bridge_trace_tree_t *self, uint64_t seq)
@@ -120,7 +110,7 @@ add_step(bridge_trace_tree_t *self, bridge_trace_kind_t kind, bus_view_t what)
                                   .first_child = BRIDGE_TRACE_NONE,
                                   .last_child = BRIDGE_TRACE_NONE,
                                   .next = BRIDGE_TRACE_NONE};
-    copy_text(step->what, sizeof(step->what), what);
+    (void) view_copy(what, step->what, sizeof(step->what));
     return step;
 }
 
@@ -132,31 +122,12 @@ keep(bridge_trace_tree_t *self, bus_view_t value)
     return span;
 }
 
-static bus_view_t
-text_of(bus_view_t map, const char *path)
-{
-    bus_view_t value, text;
-    bool is_text =
-        walk_find_path(map, path, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_text ? text : VIEW_NONE;
-}
-
-static uint64_t
-uint_of(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    bool is_uint =
-        walk_find_path(map, path, &value) == BUS_OK && walk_as_uint(value, &number) == BUS_OK;
-    return is_uint ? number : 0;
-}
-
 // A time given as text; 0: none.
 static uint64_t
 time_of(bus_view_t map, const char *path)
 {
     uint64_t time_us = 0;
-    bus_view_t text = text_of(map, path);
+    bus_view_t text = walk_text_at(map, path);
     return text.data != NULL && rfc3339_parse(text, &time_us) == BUS_OK ? time_us : 0;
 }
 
@@ -202,6 +173,13 @@ keep_about(bridge_trace_tree_t *self, bus_view_t body)
                 {"data.payload.execution_id", "execution_id"},
                 {"execution", "execution"},
                 {"action_type", "action_type"},
+                {"suite", "suite"},
+                {"metric", "metric"},
+                {"intent", "intent"},
+                {"issue_type", "issue_type"},
+                {"rule", "rule"},
+                {"task_type", "task_type"},
+                {"worker", "worker"},
                 {"status", "status"},
                 {"reward", "reward"},
                 {"operation", "operation"},
@@ -240,8 +218,8 @@ keep_about(bridge_trace_tree_t *self, bus_view_t body)
 static uint64_t
 task_of(bus_view_t body)
 {
-    bus_view_t task_id = text_of(body, "task_id");
-    return hash_of(task_id.data != NULL ? task_id : text_of(body, "context.task_id"));
+    bus_view_t task_id = walk_text_at(body, "task_id");
+    return hash_of(task_id.data != NULL ? task_id : walk_text_at(body, "context.task_id"));
 }
 
 static void
@@ -257,8 +235,8 @@ add_agent(bridge_trace_tree_t *self,
     step->at = like->at;
     step->duration_us = like->duration_us;
     step->task = hash_of(task_id);
-    copy_text(step->source, sizeof(step->source), view_from_text(like->source));
-    copy_text(step->status, sizeof(step->status), view_from_text(like->status));
+    (void) view_copy(view_from_text(like->source), step->source, sizeof(step->source));
+    (void) view_copy(view_from_text(like->status), step->status, sizeof(step->status));
     uint32_t place = self->count - 1;
     BUS_AUTO(pack_destroy) pack_t *about = pack_new();
     pack_map(about, 1);
@@ -271,13 +249,13 @@ add_agent(bridge_trace_tree_t *self,
 static void
 add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t body)
 {
-    bus_view_t task_id = text_of(body, "task_id");
-    bool has_failed = view_is(text_of(body, "event_type"), "task_error");
+    bus_view_t task_id = walk_text_at(body, "task_id");
+    bool has_failed = view_is(walk_text_at(body, "event_type"), "task_error");
     uint64_t took = duration_of(body, "metadata.processing_time", 1e6);
     bridge_trace_step_t like = {.at =
                                     took != BRIDGE_TRACE_NO_DURATION && took < at ? at - took : at,
                                 .duration_us = BRIDGE_TRACE_NO_DURATION};
-    copy_text(like.source, sizeof(like.source), source);
+    (void) view_copy(source, like.source, sizeof(like.source));
     bus_view_t attempts = VIEW_NONE;
     walk_item_t item = {.type = WALK_NIL};
     bool has_attempts = walk_find(body, "attempts", &attempts) == BUS_OK;
@@ -286,21 +264,21 @@ add_agents(bridge_trace_tree_t *self, uint64_t at, bus_view_t source, bus_view_t
                         ? item.count
                         : 0;
     left = left < ATTEMPTS_MAX ? left : ATTEMPTS_MAX;
-    copy_text(like.status, sizeof(like.status), VIEW_LITERAL("error"));
+    (void) view_copy(VIEW_LITERAL("error"), like.status, sizeof(like.status));
     for (uint32_t i = 0; i < left; i++) {
         bus_view_t attempt;
         if (walk_skip(&walk, &attempt) != BUS_OK) {
             break;
         }
         like.duration_us = has_failed && i + 1 == left ? took : BRIDGE_TRACE_NO_DURATION;
-        add_agent(self, text_of(attempt, "agent_id"), task_id, &like);
+        add_agent(self, walk_text_at(attempt, "agent_id"), task_id, &like);
     }
     if (!has_failed || left == 0) {
-        copy_text(like.status,
-                  sizeof(like.status),
-                  has_failed ? VIEW_LITERAL("error") : VIEW_LITERAL("success"));
+        (void) view_copy(has_failed ? VIEW_LITERAL("error") : VIEW_LITERAL("success"),
+                         like.status,
+                         sizeof(like.status));
         like.duration_us = took;
-        add_agent(self, text_of(body, "agent_id"), task_id, &like);
+        add_agent(self, walk_text_at(body, "agent_id"), task_id, &like);
     }
 }
 
@@ -351,20 +329,20 @@ add_told(bridge_trace_tree_t *self, const told_t *told)
     step->cause_n = told->cause_n;
     step->task = is_core && told->cause_seq == 0 ? task_of(told->body) : 0;
     step->about = about;
-    copy_text(step->source, sizeof(step->source), told->source);
+    (void) view_copy(told->source, step->source, sizeof(step->source));
     if (view_starts(told->topic, VIEW_LITERAL("workflow."))) {
-        step->execution = uint_of(told->body, "execution");
+        step->execution = walk_uint_at(told->body, "execution", 0);
     }
     if (view_is(told->topic, "workflow.finished")) {
         bus_view_t value;
         bool success = false;
         bool says = walk_find(told->body, "success", &value) == BUS_OK &&
                     walk_as_bool(value, &success) == BUS_OK;
-        copy_text(step->status,
-                  sizeof(step->status),
-                  view_from_text(!says     ? ""
-                                 : success ? "success"
-                                           : "failed"));
+        (void) view_copy(view_from_text(!says     ? ""
+                                        : success ? "success"
+                                                  : "failed"),
+                         step->status,
+                         sizeof(step->status));
         step->duration_us = duration_of(told->body, "duration_us", 1);
     }
 }
@@ -395,9 +373,9 @@ void
 bridge_trace_tree_add_request(bridge_trace_tree_t *self, bus_view_t request)
 {
     char what[BRIDGE_TRACE_WHAT_SIZE];
-    bus_view_t method = text_of(request, "method");
-    bus_view_t path = text_of(request, "path");
-    uint64_t at = uint_of(request, "at");
+    bus_view_t method = walk_text_at(request, "method");
+    bus_view_t path = walk_text_at(request, "path");
+    uint64_t at = walk_uint_at(request, "at", 0);
     if (method.data == NULL || path.data == NULL || at == 0) {
         return;
     }
@@ -415,9 +393,9 @@ bridge_trace_tree_add_request(bridge_trace_tree_t *self, bus_view_t request)
     }
     step->at = at;
     step->duration_us = duration_of(request, "duration_us", 1);
-    step->seq = uint_of(request, "seq");
-    step->http_status = (int) (uint_of(request, "status") % 1000);
-    copy_text(step->source, sizeof(step->source), text_of(request, "port"));
+    step->seq = walk_uint_at(request, "seq", 0);
+    step->http_status = (int) (walk_uint_at(request, "status", 0) % 1000);
+    (void) view_copy(walk_text_at(request, "port"), step->source, sizeof(step->source));
 }
 
 // --- What others know of them -------------------------------------------------------------------
@@ -426,13 +404,13 @@ void
 bridge_trace_tree_add_event(bridge_trace_tree_t *self, bus_view_t event)
 {
     char topic[BRIDGE_TRACE_WHAT_SIZE];
-    uint64_t seq = uint_of(event, "seq");
+    uint64_t seq = walk_uint_at(event, "seq", 0);
     uint64_t at = time_of(event, "received_at");
     at = at == 0 ? time_of(event, "timestamp") : at;
     if (seq == 0 || at == 0 || bridge_trace_tree_find(self, seq) != NULL) {
         return;
     }
-    bus_view_t type = text_of(event, "event_type");
+    bus_view_t type = walk_text_at(event, "event_type");
     size_t shown = type.size < TYPE_MAX ? type.size : TYPE_MAX;
     int size =
         snprintf(topic, sizeof(topic), "core.event.%.*s", (int) shown, shown == 0 ? "" : type.data);
@@ -440,7 +418,7 @@ bridge_trace_tree_add_event(bridge_trace_tree_t *self, bus_view_t event)
              &(told_t){.seq = seq,
                        .at = at,
                        .topic = view_from(topic, (size_t) size),
-                       .source = text_of(event, "requester_id"),
+                       .source = walk_text_at(event, "requester_id"),
                        .body = event,
                        .known_by = "bucket"});
 }
@@ -452,7 +430,7 @@ add_lost_execution(bridge_trace_tree_t *self, uint64_t seq, bus_view_t execution
     told_t told = {.seq = seq,
                    .at = time_of(execution, "requested_at"),
                    .topic = VIEW_LITERAL("workflow.execute"),
-                   .source = text_of(execution, "requester_id"),
+                   .source = walk_text_at(execution, "requester_id"),
                    .body = execution,
                    .known_by = "workflow"};
     uint64_t finished_at = time_of(execution, "finished_at");
@@ -468,15 +446,15 @@ add_lost_execution(bridge_trace_tree_t *self, uint64_t seq, bus_view_t execution
         step->duration_us = duration_of(execution, "duration_ms", 1e3);
         step->execution = seq;
         step->known_by = told.known_by;
-        copy_text(step->source, sizeof(step->source), VIEW_LITERAL("workflow_executor"));
-        copy_text(step->status, sizeof(step->status), text_of(execution, "status"));
+        (void) view_copy(VIEW_LITERAL("workflow_executor"), step->source, sizeof(step->source));
+        (void) view_copy(walk_text_at(execution, "status"), step->status, sizeof(step->status));
     }
 }
 
 void
 bridge_trace_tree_add_execution(bridge_trace_tree_t *self, bus_view_t execution)
 {
-    uint64_t seq = uint_of(execution, "seq");
+    uint64_t seq = walk_uint_at(execution, "seq", 0);
     if (seq == 0) {
         return;
     }
@@ -486,14 +464,14 @@ bridge_trace_tree_add_execution(bridge_trace_tree_t *self, bus_view_t execution)
     bridge_trace_step_t *step = bridge_trace_tree_find(self, seq);
     if (step != NULL) {
         step->duration_us = duration_of(execution, "duration_ms", 1e3);
-        copy_text(step->status, sizeof(step->status), text_of(execution, "status"));
+        (void) view_copy(walk_text_at(execution, "status"), step->status, sizeof(step->status));
     }
 }
 
 void
 bridge_trace_tree_add_place(bridge_trace_tree_t *self, bus_view_t place)
 {
-    bridge_trace_step_t *step = bridge_trace_tree_find(self, uint_of(place, "seq"));
+    bridge_trace_step_t *step = bridge_trace_tree_find(self, walk_uint_at(place, "seq", 0));
     if (step == NULL) {
         return;
     }
@@ -516,9 +494,9 @@ bridge_trace_tree_add_place(bridge_trace_tree_t *self, bus_view_t place)
 void
 bridge_trace_tree_add_karma(bridge_trace_tree_t *self, bus_view_t applied)
 {
-    bridge_trace_step_t *step = bridge_trace_tree_find(self, uint_of(applied, "seq"));
+    bridge_trace_step_t *step = bridge_trace_tree_find(self, walk_uint_at(applied, "seq", 0));
     if (step != NULL) {
         step->karma = keep(self, applied);
-        copy_text(step->status, sizeof(step->status), VIEW_LITERAL("applied"));
+        (void) view_copy(VIEW_LITERAL("applied"), step->status, sizeof(step->status));
     }
 }

@@ -195,9 +195,8 @@ release_forget(router_t *self, const batch_item_t *item)
         send_error(self, item);
         return;
     }
-    static const char empty_map[] = "\x80";
     const answer_to_t to = answer_to_item(item, false);
-    answer_body(self->answer, &to, view_from(empty_map, 1));
+    answer_body(self->answer, &to, PACK_EMPTY_MAP);
 }
 
 static void

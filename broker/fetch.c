@@ -35,20 +35,6 @@ read_filters(bus_view_t filters, bus_view_t *ret_filters, size_t *ret_count)
     return NULL;
 }
 
-static bus_view_t
-keep(char **at_p, bus_view_t view)
-{
-    if (view.data == NULL) {
-        return VIEW_NONE;
-    }
-    char *at = *at_p;
-    if (view.size > 0) {
-        memcpy(at, view.data, view.size);
-    }
-    *at_p += view.size;
-    return view_from(at, view.size);
-}
-
 // Copies what is read of a valid fetch.
 static fetch_t *
 make(const fetch_frames_t *frames,
@@ -64,15 +50,15 @@ make(const fetch_frames_t *frames,
     fetch_t *self = calloc(1, sizeof(*self) + size);
     assert(self != NULL);
     char *at = self->bytes;
-    self->reply_to = keep(&at, frames->reply_to);
-    self->id = keep(&at, frames->id);
-    self->trace_id = keep(&at, frames->trace_id);
-    self->consumer = keep(&at, body->consumer);
-    self->only_trace = keep(&at, body->trace_id);
+    self->reply_to = view_keep(frames->reply_to, &at);
+    self->id = view_keep(frames->id, &at);
+    self->trace_id = view_keep(frames->trace_id, &at);
+    self->consumer = view_keep(body->consumer, &at);
+    self->only_trace = view_keep(body->trace_id, &at);
     self->filter_count = filter_count;
     self->families = filter_count == 0 ? UINT64_MAX : 0;
     for (size_t i = 0; i < filter_count; i++) {
-        self->filters[i] = keep(&at, filters[i]);
+        self->filters[i] = view_keep(filters[i], &at);
         self->families |= journal_scan_filter_families(self->filters[i]);
     }
     return self;

@@ -153,18 +153,6 @@ leave_ring(peer_table_t *self, uint32_t place)
     }
 }
 
-static bus_view_t
-copy_view(char **at, bus_view_t from)
-{
-    if (from.data == NULL) {
-        return VIEW_NONE;
-    }
-    memcpy(*at, from.data, from.size);
-    bus_view_t copy = view_from(*at, from.size);
-    *at += from.size;
-    return copy;
-}
-
 static instance_t *
 instance_new(const peer_t *peer)
 {
@@ -180,13 +168,13 @@ instance_new(const peer_t *peer)
     assert(self->text != NULL);
     char *at = self->text;
     self->peer = *peer;
-    self->peer.service = copy_view(&at, peer->service);
-    self->peer.instance = copy_view(&at, peer->instance);
-    self->peer.inbox = copy_view(&at, peer->inbox);
-    self->peer.source = copy_view(&at, peer->source);
-    self->peer.version = copy_view(&at, peer->version);
-    self->peer.build = copy_view(&at, peer->build);
-    self->peer.host = copy_view(&at, peer->host);
+    self->peer.service = view_keep(peer->service, &at);
+    self->peer.instance = view_keep(peer->instance, &at);
+    self->peer.inbox = view_keep(peer->inbox, &at);
+    self->peer.source = view_keep(peer->source, &at);
+    self->peer.version = view_keep(peer->version, &at);
+    self->peer.build = view_keep(peer->build, &at);
+    self->peer.host = view_keep(peer->host, &at);
     return self;
 }
 

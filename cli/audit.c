@@ -138,5 +138,5 @@ cli_audit_ask(const cli_audit_question_t *question)
 bool
 cli_audit_hash(bus_view_t map, const char *key, merkle_hash_t *ret_hash)
 {
-    return note_hash(cli_question_text(map, key), ret_hash) == BUS_OK;
+    return note_hash(walk_text_at(map, key), ret_hash) == BUS_OK;
 }

@@ -68,7 +68,7 @@ static bool
 print_leaf(export_t *self, bus_view_t item)
 {
     cli_audit_line_t line = {.index = self->tree.size, .leaf = VIEW_NONE};
-    bus_view_t encoded = cli_question_text(item, "leaf");
+    bus_view_t encoded = walk_text_at(item, "leaf");
     size_t size = 0;
     if (!cli_audit_hash(item, "hash", &line.hash)) {
         return false;
@@ -160,8 +160,8 @@ on_checkpoint(void *arg, const client_answer_t *answer)
     cli_audit_keys_t keys = {.count = 0};
     cli_audit_signed_t found;
     const char *why = "Bucket names no key";
-    bus_view_t vkey = cli_question_text(answer->body, "vkey");
-    bus_view_t note = cli_question_text(answer->body, "checkpoint");
+    bus_view_t vkey = walk_text_at(answer->body, "vkey");
+    bus_view_t note = walk_text_at(answer->body, "checkpoint");
     if (!cli_audit_keys_add(&keys, vkey) || !cli_audit_keys_open(&keys, note, &found, &why)) {
         end(self, cli_fail(CLI_BAD_DATA, "the checkpoint: %s", why));
         return;

@@ -79,12 +79,12 @@ take_first(import_t *self, bus_view_t line)
     bool is_object = read_object(line, object);
     bus_view_t map = pack_view(object);
     const char *why = NULL;
-    if (!is_object || !view_is(cli_question_text(map, "export"), CLI_AUDIT_EXPORT_MARK)) {
+    if (!is_object || !view_is(walk_text_at(map, "export"), CLI_AUDIT_EXPORT_MARK)) {
         cli_audit_report_whole(&self->report, "the first line is not an export's");
         self->is_lost = true;
         return;
     }
-    text_add(self->note, cli_question_text(map, "checkpoint"));
+    text_add(self->note, walk_text_at(map, "checkpoint"));
     self->has_head = cli_audit_keys_open(&self->keys, text_view(self->note), &self->signed_, &why);
     if (!self->has_head) {
         cli_audit_report_entry(
@@ -92,7 +92,7 @@ take_first(import_t *self, bus_view_t line)
         return;
     }
     cli_audit_report_signed(&self->report, &self->signed_);
-    if (cli_question_number(map, "tree_size") != self->signed_.checkpoint.head.size) {
+    if (walk_uint_at(map, "tree_size", 0) != self->signed_.checkpoint.head.size) {
         cli_audit_report_whole(&self->report, "the first line's tree_size is not what is signed");
     }
 }
@@ -111,14 +111,14 @@ take_last(import_t *self, bus_view_t line)
         return;
     }
     self->has_last = true;
-    if (cli_question_number(map, "count") != self->tree.size) {
+    if (walk_uint_at(map, "count", 0) != self->tree.size) {
         cli_audit_report_entry(&self->report,
                                self->tree.size,
                                VIEW_NONE,
                                "the last line counts %" PRIu64 " entries",
-                               cli_question_number(map, "count"));
+                               walk_uint_at(map, "count", 0));
     }
-    if (!view_equal(cli_question_text(map, "checkpoint"), text_view(self->note))) {
+    if (!view_equal(walk_text_at(map, "checkpoint"), text_view(self->note))) {
         cli_audit_report_whole(&self->report, "the last line's checkpoint is not the first's");
     }
 }

@@ -28,7 +28,7 @@ static int
 print_text(void *arg, bus_view_t answer)
 {
     const char *key = arg;
-    bus_view_t text = cli_question_text(answer, key);
+    bus_view_t text = walk_text_at(answer, key);
     if (text.data == NULL) {
         return cli_fail(CLI_BAD_DATA, "the answer has no %s", key);
     }

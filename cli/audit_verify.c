@@ -136,22 +136,22 @@ on_checked(void *arg, const client_answer_t *answer)
         give_up(self, cli_connect_refused(self->bus.topic, answer));
         return;
     }
-    uint64_t next = answer->err == BUS_OK ? cli_question_number(answer->body, "next") : 0;
+    uint64_t next = answer->err == BUS_OK ? walk_uint_at(answer->body, "next", 0) : 0;
     if (next <= self->next || !open_array(answer->body, "bad", &walk, &count)) {
         cli_audit_report_entry(report, self->next, VIEW_NONE, "Bucket cannot check it");
         ask_leaves(self);
         return;
     }
     for (uint32_t i = 0; i < count && walk_skip(&walk, &item) == BUS_OK; ++i) {
-        bus_view_t problem = cli_question_text(item, "problem");
+        bus_view_t problem = walk_text_at(item, "problem");
         cli_audit_report_entry(report,
-                               cli_question_number(item, "leaf_index"),
-                               cli_question_text(item, "audit_id"),
+                               walk_uint_at(item, "leaf_index", 0),
+                               walk_text_at(item, "audit_id"),
                                "%.*s",
                                (int) problem.size,
                                problem.data);
     }
-    uint64_t size = cli_question_number(answer->body, "tree_size");
+    uint64_t size = walk_uint_at(answer->body, "tree_size", 0);
     self->next = next;
     self->end = self->end < size ? self->end : size;
     if (self->next < self->end) {
@@ -161,8 +161,7 @@ on_checked(void *arg, const client_answer_t *answer)
     }
 }
 
-// --- The proof from older checkpoints
-// --------------------------------------------------------------
+// --- The proof from older checkpoints ------------------------------------------------------------
 
 static bool
 read_path(bus_view_t answer, merkle_path_t *ret_path)
@@ -229,7 +228,7 @@ take_leaf(online_t *self, bus_view_t item)
     merkle_hash_t hash;
     merkle_hash_t made;
     size_t size = 0;
-    bus_view_t encoded = cli_question_text(item, "leaf");
+    bus_view_t encoded = walk_text_at(item, "leaf");
     if (!cli_audit_hash(item, "hash", &hash)) {
         return false;
     }
@@ -309,9 +308,9 @@ open_head(online_t *self, bus_view_t answer)
     cli_audit_report_t *report = &self->verify.report;
     const char *why = NULL;
     if (!self->has_keys) {
-        cli_audit_keys_add(&self->verify.keys, cli_question_text(answer, "vkey"));
+        cli_audit_keys_add(&self->verify.keys, walk_text_at(answer, "vkey"));
     }
-    text_add(self->note, cli_question_text(answer, "checkpoint"));
+    text_add(self->note, walk_text_at(answer, "checkpoint"));
     self->has_head =
         cli_audit_keys_open(&self->verify.keys, text_view(self->note), &self->signed_, &why);
     if (self->has_head) {
@@ -319,7 +318,7 @@ open_head(online_t *self, bus_view_t answer)
         self->end = self->signed_.checkpoint.head.size;
     } else {
         cli_audit_report_whole(report, "the checkpoint: %s", why);
-        self->end = cli_question_number(answer, "tree_size");
+        self->end = walk_uint_at(answer, "tree_size", 0);
     }
 }
 
@@ -367,7 +366,7 @@ on_keys(void *arg, const client_answer_t *answer)
     bus_view_t item;
     if (answer->err == BUS_OK && open_array(answer->body, "keys", &walk, &count)) {
         for (uint32_t i = 0; i < count && walk_skip(&walk, &item) == BUS_OK; ++i) {
-            cli_audit_keys_add(&self->verify.keys, cli_question_text(item, "vkey"));
+            cli_audit_keys_add(&self->verify.keys, walk_text_at(item, "vkey"));
         }
     }
     ask_checkpoint(self);

@@ -3,13 +3,13 @@
 #include "bench.h"
 
 #include "runtime/clock.h"
+#include "scratch.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -33,23 +33,6 @@ enum {
 };
 
 // --- The folder --------------------------------------------------------------------------------
-
-static int
-remove_one(const char *path,
-           const struct stat *about BUS_UNUSED,
-           int type BUS_UNUSED,
-           struct FTW *where BUS_UNUSED)
-{
-    (void) remove(path);
-    return 0;
-}
-
-static void
-remove_folder(const char *path)
-{
-    enum { DESCRIPTORS = 8 };
-    (void) nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
 
 static int
 make_folder(const char *parent, char ret_path[CLI_PATH_SIZE])
@@ -259,7 +242,7 @@ cli_bench_server_stop(cli_bench_server_t *self)
 {
     end_process(self);
     if (self->dir[0] != '\0') {
-        remove_folder(self->dir);
+        (void) cli_scratch_remove(self->dir);
         self->dir[0] = '\0';
     }
 }

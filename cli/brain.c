@@ -4,13 +4,6 @@
 
 static const option_row_t rows[] = {CLI_QUESTION_ROWS("2s")};
 
-static int
-print(cli_output_t *out, bus_view_t answer)
-{
-    cli_output_value(out, answer);
-    return CLI_DONE;
-}
-
 // --- status --------------------------------------------------------------------------------------
 
 static const option_table_t status_options = {
@@ -27,8 +20,10 @@ run_status(int argc, char **argv)
 {
     cli_question_flags_t flags = {0};
     option_parse(&status_options, argc, argv, &flags, NULL, NULL);
-    const cli_question_t ask = {
-        .flags = &flags, .topic = "req.brain.status", .body = VIEW_LITERAL("\x80"), .print = print};
+    const cli_question_t ask = {.flags = &flags,
+                                .topic = "req.brain.status",
+                                .body = PACK_EMPTY_MAP,
+                                .print = cli_question_print};
     return cli_question_ask(&ask);
 }
 
@@ -126,8 +121,10 @@ run_why(int argc, char **argv)
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
     pack_pair_text(body, "issue_type", words[0]);
-    const cli_question_t ask = {
-        .flags = &flags, .topic = "req.brain.why", .body = pack_view(body), .print = print};
+    const cli_question_t ask = {.flags = &flags,
+                                .topic = "req.brain.why",
+                                .body = pack_view(body),
+                                .print = cli_question_print};
     return cli_question_ask(&ask);
 }
 
@@ -169,7 +166,7 @@ run_scores(int argc, char **argv)
     option_parse(&scores_options, argc, argv, &flags, NULL, NULL);
     const cli_question_t ask = {.flags = &flags,
                                 .topic = "req.brain.scores",
-                                .body = VIEW_LITERAL("\x80"),
+                                .body = PACK_EMPTY_MAP,
                                 .print = print_scores};
     return cli_question_ask(&ask);
 }

@@ -12,20 +12,13 @@ const cli_command_t *const cli_htm_verbs[] = {&cli_htm_status,
                                               NULL};
 
 int
-cli_htm_print(cli_output_t *out, bus_view_t answer)
-{
-    cli_output_value(out, answer);
-    return CLI_DONE;
-}
-
-int
 cli_htm_ask_task(const cli_question_flags_t *flags, const char *topic, const char *task_id)
 {
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
     pack_pair_text(body, "task_id", task_id);
     const cli_question_t ask = {
-        .flags = flags, .topic = topic, .body = pack_view(body), .print = cli_htm_print};
+        .flags = flags, .topic = topic, .body = pack_view(body), .print = cli_question_print};
     return cli_question_ask(&ask);
 }
 
@@ -48,8 +41,8 @@ run_status(int argc, char **argv)
     option_parse(&status_options, argc, argv, &flags, NULL, NULL);
     const cli_question_t ask = {.flags = &flags,
                                 .topic = "req.htm.status",
-                                .body = VIEW_LITERAL("\x80"),
-                                .print = cli_htm_print};
+                                .body = PACK_EMPTY_MAP,
+                                .print = cli_question_print};
     return cli_question_ask(&ask);
 }
 
@@ -88,7 +81,7 @@ run_workers(int argc, char **argv)
     option_parse(&workers_options, argc, argv, &flags, NULL, NULL);
     const cli_question_t ask = {.flags = &flags,
                                 .topic = "req.htm.workers",
-                                .body = VIEW_LITERAL("\x80"),
+                                .body = PACK_EMPTY_MAP,
                                 .print = print_workers};
     return cli_question_ask(&ask);
 }
@@ -169,7 +162,7 @@ run_cancel(int argc, char **argv)
     const cli_question_t ask = {.flags = &flags.htm,
                                 .topic = "task.cancel",
                                 .body = pack_view(body),
-                                .print = cli_htm_print};
+                                .print = cli_question_print};
     return cli_question_ask(&ask);
 }
 

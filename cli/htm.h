@@ -11,8 +11,6 @@ extern const cli_command_t cli_htm_cancel;
 extern const cli_command_t cli_htm_dead;
 extern const cli_command_t cli_htm_workers;
 
-// Prints an answer as it is: for `print` of a question.
-int cli_htm_print(cli_output_t *out, bus_view_t answer);
 // Asks for what the answer's body is, by a topic and one task. Returns the exit status.
 BUS_CHECK int
 cli_htm_ask_task(const cli_question_flags_t *flags, const char *topic, const char *task_id);

@@ -89,7 +89,7 @@ static void
 conclude(enqueue_t *self, bus_view_t said)
 {
     cli_output_value(&self->out, said);
-    bool is_done = view_is(cli_question_text(said, "status"), "completed");
+    bool is_done = view_is(walk_text_at(said, "status"), "completed");
     end(self, is_done ? CLI_DONE : CLI_NEGATIVE);
 }
 
@@ -97,7 +97,7 @@ static bool
 take_record(void *arg, const client_heard_t *record)
 {
     enqueue_t *self = arg;
-    if (!view_is(cli_question_text(record->body, "task_id"), self->task_id)) {
+    if (!view_is(walk_text_at(record->body, "task_id"), self->task_id)) {
         return true;
     }
     conclude(self, record->body);
@@ -118,7 +118,12 @@ static void
 on_late(void *arg)
 {
     enqueue_t *self = arg;
-    end(self, cli_fail(CLI_TIMED_OUT, "%s is not over yet", self->task_id));
+    const char *handler = self->flags->handler == NULL ? "unknown" : self->flags->handler;
+    end(self,
+        cli_fail(CLI_TIMED_OUT,
+                 "%s is not over yet; `bhiv htm workers` says who takes the handler `%s`",
+                 self->task_id,
+                 handler));
 }
 
 // Waits for the last word, which is behind `seq`.
@@ -160,7 +165,7 @@ on_task(void *arg, const client_answer_t *answer)
 static bool
 is_over(bus_view_t task)
 {
-    bus_view_t status = cli_question_text(task, "status");
+    bus_view_t status = walk_text_at(task, "status");
     return view_is(status, "completed") || view_is(status, "dead") || view_is(status, "cancelled");
 }
 
@@ -187,7 +192,7 @@ static void
 name_task(enqueue_t *self, const client_answer_t *answer)
 {
     bus_view_t named =
-        answer->body.data == NULL ? VIEW_NONE : cli_question_text(answer->body, "task_id");
+        answer->body.data == NULL ? VIEW_NONE : walk_text_at(answer->body, "task_id");
     if (named.data != NULL && named.size < TASK_ID_SIZE) {
         memcpy(self->task_id, named.data, named.size);
     } else if (self->flags->id != NULL) {
@@ -294,6 +299,18 @@ run_with(const flags_t *flags, bus_view_t body)
     return status;
 }
 
+// The queue takes any other word as normal; here it is a slip of the hand.
+static bool
+is_priority(const char *word)
+{
+    static const char *const words[] = {"critical", "high", "normal", "low"};
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; ++i) {
+        is_one = is_one || strcmp(words[i], word) == 0;
+    }
+    return is_one;
+}
+
 static int
 run(int argc, char **argv)
 {
@@ -305,6 +322,9 @@ run(int argc, char **argv)
     if (flags.retries != NULL &&
         (option_value(OPTION_COUNT, flags.retries, &retries) != BUS_OK || retries > RETRIES_MAX)) {
         return cli_fail(CLI_USAGE, "--retries is 0 to %d", RETRIES_MAX);
+    }
+    if (flags.priority != NULL && !is_priority(flags.priority)) {
+        return cli_fail(CLI_USAGE, "--priority is critical, high, normal or low");
     }
     BUS_AUTO(pack_destroy) pack_t *given = pack_new();
     int status = cli_body_argument(words[1], given);

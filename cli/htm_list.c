@@ -45,7 +45,8 @@ static const option_table_t dead_options = {
     .program = "bhiv htm dead",
     .arguments = "",
     .help = "Lists dead letters, the latest first: tasks that failed too often, or were lost with "
-            "their workers too often. With --requeue puts one back, its attempts counted anew.\v"
+            "their workers too often. With --requeue puts one back, its losses and failures "
+            "counted anew.\v"
             "  bhiv htm dead --requeue task_17",
     .rows = dead_rows,
     .row_count = sizeof dead_rows / sizeof dead_rows[0],

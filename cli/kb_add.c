@@ -360,8 +360,8 @@ static void
 take(void *arg, cli_output_t *out, bus_view_t answer)
 {
     add_t *self = arg;
-    bus_view_t action = cli_question_text(answer, "action");
-    self->chunks += cli_question_number(answer, "chunks");
+    bus_view_t action = walk_text_at(answer, "action");
+    self->chunks += walk_uint_at(answer, "chunks", 0);
     self->added += view_is(action, "added") ? 1 : 0;
     self->replaced += view_is(action, "replaced") ? 1 : 0;
     self->updated += view_is(action, "updated") ? 1 : 0;

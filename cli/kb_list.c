@@ -86,7 +86,7 @@ print_list(cli_output_t *out, bus_view_t answer)
     cli_table_init(&table, titles, sizeof titles / sizeof titles[0]);
     int status = for_each(out, answer, add_row, &table);
     cli_table_clear(&table);
-    bus_view_t next = cli_question_text(answer, "next");
+    bus_view_t next = walk_text_at(answer, "next");
     if (status == CLI_DONE && next.data != NULL) {
         (void) cli_fail(CLI_DONE, "there are more: --after '%.*s'", (int) next.size, next.data);
     }

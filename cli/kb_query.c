@@ -71,8 +71,8 @@ add_passage(text_t *out, uint32_t number, bus_view_t passage)
     if (walk_find(passage, "score", &value) != BUS_OK || walk_as_real(value, &score) != BUS_OK) {
         score = 0;
     }
-    bus_view_t id = cli_question_text(passage, "document_id");
-    bus_view_t title = cli_question_text(passage, "title");
+    bus_view_t id = walk_text_at(passage, "document_id");
+    bus_view_t title = walk_text_at(passage, "title");
     text_add_format(out, "\n[%u] ", number);
     add_line(out, title);
     if (!view_equal(id, title)) {
@@ -82,10 +82,10 @@ add_passage(text_t *out, uint32_t number, bus_view_t passage)
     }
     text_add_format(out,
                     ", passage %llu, byte %llu, score %.2f\n    ",
-                    (unsigned long long) cli_question_number(passage, "chunk"),
-                    (unsigned long long) cli_question_number(passage, "offset"),
+                    (unsigned long long) walk_uint_at(passage, "chunk", 0),
+                    (unsigned long long) walk_uint_at(passage, "offset", 0),
                     score);
-    add_line(out, cli_question_text(passage, "text"));
+    add_line(out, walk_text_at(passage, "text"));
     text_add(out, VIEW_LITERAL("\n"));
 }
 
@@ -96,7 +96,7 @@ print_page(cli_output_t *out, bus_view_t answer)
     bus_view_t passage;
     walk_item_t head;
     text_clear(out->text);
-    add_line(out->text, cli_question_text(answer, "response"));
+    add_line(out->text, walk_text_at(answer, "response"));
     text_add(out->text, VIEW_LITERAL("\n"));
     if (walk_find(answer, "knowledge_base_results", &results) == BUS_OK) {
         walk_t walk = walk_from(results);
@@ -117,7 +117,7 @@ print(cli_output_t *out, bus_view_t answer)
     } else {
         cli_output_value(out, answer);
     }
-    return cli_question_number(answer, "status") == 200 ? CLI_DONE : CLI_NEGATIVE;
+    return walk_uint_at(answer, "status", 0) == 200 ? CLI_DONE : CLI_NEGATIVE;
 }
 
 // --- Asking --------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 // kb_remove.c - `bhiv kb remove`: documents go, with all their parts.
 #include "kb.h"
 
+#include "proto/walk.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -51,7 +53,7 @@ take(void *arg, cli_output_t *out, bus_view_t answer)
     text_add_format(out->text,
                     "removed   %s: %llu passages\n",
                     self->ids[self->at - 1],
-                    (unsigned long long) cli_question_number(answer, "chunks"));
+                    (unsigned long long) walk_uint_at(answer, "chunks", 0));
     cli_output_text(out);
 }
 

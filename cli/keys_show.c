@@ -167,7 +167,7 @@ static const option_table_t export_options = {
 static int
 print_vkey(cli_output_t *out, bus_view_t answer)
 {
-    bus_view_t vkey = cli_question_text(answer, "vkey");
+    bus_view_t vkey = walk_text_at(answer, "vkey");
     if (vkey.data == NULL) {
         return cli_fail(CLI_BAD_DATA, "req.crypto.export_public: the answer has no vkey");
     }

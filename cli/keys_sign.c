@@ -35,7 +35,7 @@ static const option_table_t sign_options = {
 static int
 print_signature(cli_output_t *out, bus_view_t answer)
 {
-    bus_view_t signature = cli_question_text(answer, "signature");
+    bus_view_t signature = walk_text_at(answer, "signature");
     if (out->format != CLI_FORMAT_LINE) {
         cli_output_value(out, answer);
         return CLI_DONE;

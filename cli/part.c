@@ -89,6 +89,7 @@ const cli_command_t cli_part_broker = {
 typedef struct {
     cli_place_t place;
     uint64_t store_bytes;
+    uint64_t alone_ms;
     bool rebuild;
     bool karma_test_helpers; // Karma's alone
     const char *core_agents; // Core's alone
@@ -100,6 +101,8 @@ typedef struct {
     CLI_PLACE_ROWS(service_flags_t, place), \
     {"store-bytes", 0, OPTION_BYTES, "BYTES", NULL, offsetof(service_flags_t, store_bytes), 0, 0, \
      "the most that the store may hold; default 64g"}, \
+    {"alone-after", 0, OPTION_MS, "TIME", "200ms", offsetof(service_flags_t, alone_ms), 1, 60000, \
+     "without a broker it is ready after this"}, \
     {"rebuild", 0, OPTION_FLAG, NULL, NULL, offsetof(service_flags_t, rebuild), 0, 0, \
      "only makes the state anew, aside, from the whole journal, prints its hash and ends"}
 
@@ -151,6 +154,7 @@ run_definition(const service_definition_t *definition, service_flags_t flags)
         .egress = bus.egress,
         .cert = cli_connect_cert(&bus),
         .store_bytes = flags.store_bytes,
+        .alone_ms = (unsigned) flags.alone_ms,
         .rebuild = flags.rebuild,
     };
     return service_run(definition, &options);
@@ -230,7 +234,7 @@ static const option_row_t grace_rows[] = {SERVICE_ROWS};
 static const option_table_t core_options = {
     .program = "bhiv core",
     .arguments = "",
-    .help = "Runs Core, the brain: chooses an agent for each task, learns from what came of it, "
+    .help = "Runs Core: chooses an agent for each task, learns from what came of it, "
             "knows documents. It prints `ready core` when it has caught up with the journal, and "
             "stops on SIGTERM.\v"
             "Agents behind an OpenAI-compatible endpoint are found by BHIV_AI_URL, BHIV_AI_MODEL "

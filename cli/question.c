@@ -68,19 +68,9 @@ cli_question_ask(const cli_question_t *question)
 
 // --- Fields --------------------------------------------------------------------------------------
 
-bus_view_t
-cli_question_text(bus_view_t map, const char *key)
+int
+cli_question_print(cli_output_t *out, bus_view_t answer)
 {
-    bus_view_t value, text;
-    bool is_there = walk_find(map, key, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_there ? text : VIEW_NONE;
-}
-
-uint64_t
-cli_question_number(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    bool is_there = walk_find(map, key, &value) == BUS_OK && walk_as_uint(value, &number) == BUS_OK;
-    return is_there ? number : 0;
+    cli_output_value(out, answer);
+    return CLI_DONE;
 }

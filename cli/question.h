@@ -1,5 +1,5 @@
-// question.h - what the verbs that ask one service share: flags, one message and its answer, and
-// the fields of what it says. Main thread.
+// question.h - what the verbs that ask one service share: flags, one message and its answer.
+// Main thread.
 #pragma once
 #include "connect.h"
 #include "output.h"
@@ -30,13 +30,12 @@ typedef struct {
 // Asks, has the answer printed, and returns the exit status; an error is said on stderr.
 BUS_CHECK int cli_question_ask(const cli_question_t *question);
 
+// Prints an answer as it is: for `print`.
+int cli_question_print(cli_output_t *out, bus_view_t answer);
+
 // What the client wants of a message on this topic: a command is acknowledged before it is
 // answered.
 unsigned cli_question_wants(const char *topic);
 // Says on stderr why there is no good answer; of a command that is only journaled, where to ask
 // after it. Returns the exit status.
 int cli_question_refused(const char *topic, const client_answer_t *answer);
-
-// Fields of an answer; what is not there, or of another type, is absent, or 0.
-bus_view_t cli_question_text(bus_view_t map, const char *key);
-uint64_t cli_question_number(bus_view_t map, const char *key);

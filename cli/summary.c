@@ -13,17 +13,6 @@ enum {
     BREACHES_SHOWN = 8,  // the same
 };
 
-static uint64_t
-number(bus_view_t body, const char *path)
-{
-    bus_view_t value;
-    uint64_t found = 0;
-    if (walk_find_path(body, path, &value) != BUS_OK || walk_as_uint(value, &found) != BUS_OK) {
-        return 0;
-    }
-    return found;
-}
-
 static bus_view_t
 word(bus_view_t body, const char *path)
 {
@@ -39,17 +28,17 @@ cli_summary_t
 cli_summary_read(bus_view_t body)
 {
     cli_summary_t read = {
-        .uptime_ms = number(body, "uptime_ms"),
-        .head = number(body, "head"),
-        .journaled = number(body, "in.journaled.messages"),
-        .live = number(body, "in.live.messages"),
-        .requests = number(body, "in.request.messages"),
-        .refused = number(body, "refused_total"),
+        .uptime_ms = walk_uint_at(body, "uptime_ms", 0),
+        .head = walk_uint_at(body, "head", 0),
+        .journaled = walk_uint_at(body, "in.journaled.messages", 0),
+        .live = walk_uint_at(body, "in.live.messages", 0),
+        .requests = walk_uint_at(body, "in.request.messages", 0),
+        .refused = walk_uint_at(body, "refused_total", 0),
     };
     for (int i = TOPIC_JOURNALED; i <= TOPIC_INBOX; ++i) {
         char path[CELL_SIZE];
         snprintf(path, sizeof path, "out.%s.messages", topic_class_text((topic_class_t) i));
-        read.out += number(body, path);
+        read.out += walk_uint_at(body, path, 0);
     }
     return read;
 }
@@ -130,7 +119,7 @@ add_consumers(rows_t *self, bus_view_t body)
         char name[CELL_SIZE];
         bus_view_t text = word(consumer, "consumer");
         snprintf(name, sizeof name, "lag of %.*s", (int) text.size, text.data);
-        add_row(self, name, "%llu", (unsigned long long) number(consumer, "lag"));
+        add_row(self, name, "%llu", (unsigned long long) walk_uint_at(consumer, "lag", 0));
     }
     if (shown < head.count) {
         add_row(self, "more consumers", "%u", head.count - shown);
@@ -189,10 +178,10 @@ cli_summary_print(bus_view_t body, const cli_summary_t *before, cli_output_t *ou
     cli_table_init(&rows.table, titles, rows.has_rates ? 3 : 2);
     add_row(&rows, "uptime", "%llu s", (unsigned long long) (now.uptime_ms / 1000));
     add_count(&rows, "head", now.head, then.head);
-    add_bytes(&rows, "journal", number(body, "bytes"));
+    add_bytes(&rows, "journal", walk_uint_at(body, "bytes", 0));
     bus_view_t state = word(body, "journal");
     add_row(&rows, "journal state", "%.*s", (int) state.size, state.data);
-    add_bytes(&rows, "pending", number(body, "pending_bytes"));
+    add_bytes(&rows, "pending", walk_uint_at(body, "pending_bytes", 0));
     add_count(&rows, "in, journaled", now.journaled, then.journaled);
     add_count(&rows, "in, live", now.live, then.live);
     add_count(&rows, "in, requests", now.requests, then.requests);
@@ -201,13 +190,13 @@ cli_summary_print(bus_view_t body, const cli_summary_t *before, cli_output_t *ou
     add_row(&rows,
             "commit latency",
             "p50 %.2f ms, p99 %.2f ms",
-            (double) number(body, "commits.latency_us.p50") / 1000.0,
-            (double) number(body, "commits.latency_us.p99") / 1000.0);
+            (double) walk_uint_at(body, "commits.latency_us.p50", 0) / 1000.0,
+            (double) walk_uint_at(body, "commits.latency_us.p99", 0) / 1000.0);
     add_row(&rows,
             "peers",
             "%llu, of %llu connections",
-            (unsigned long long) number(body, "peers"),
-            (unsigned long long) number(body, "connections"));
+            (unsigned long long) walk_uint_at(body, "peers", 0),
+            (unsigned long long) walk_uint_at(body, "connections", 0));
     add_consumers(&rows, body);
     add_breaches(&rows, body);
     cli_table_print(&rows.table, out);

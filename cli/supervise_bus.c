@@ -249,8 +249,14 @@ cli_supervise_bus_new(loop_t *loop,
                       const char *egress,
                       const cli_supervise_acts_t *acts)
 {
+    // Its process may be older than it: scripts/up builds first.
     const client_options_t options = {
-        .source = "supervisor", .service = "supervisor", .ingress = ingress, .egress = egress};
+        .source = "supervisor",
+        .service = "supervisor",
+        .ingress = ingress,
+        .egress = egress,
+        .started_ms = clock_boot_ms(),
+    };
     client_t *client = client_new(loop, &options);
     if (client == NULL) {
         log_warning("no_supervisor_on_the_bus", "in=%s out=%s", ingress, egress);

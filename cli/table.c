@@ -5,6 +5,7 @@
 #include "proto/walk.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,41 @@ cli_table_add(cli_table_t *self, bus_view_t cell)
     self->cells[self->cell_count++] = copy;
 }
 
+// A list of words, without what only JSON needs. False for anything else.
+static bool
+add_words(bus_view_t value, text_t *out)
+{
+    bus_view_t item;
+    bus_view_t word;
+    size_t count = 0;
+    walk_items_t items = walk_items(value);
+    while (walk_items_next(&items, &item)) {
+        if (walk_as_str(item, &word) != BUS_OK) {
+            text_clear(out);
+            return false;
+        }
+        text_add(out, count++ == 0 ? VIEW_LITERAL("") : VIEW_LITERAL(", "));
+        text_add(out, word);
+    }
+    return count > 0;
+}
+
+// A fraction with more digits than anybody reads: three are shown. False for anything else.
+static bool
+add_short(bus_view_t value, text_t *out)
+{
+    double number;
+    walk_t walk = walk_from(value);
+    walk_item_t item;
+    bool is_float = walk_next(&walk, &item) == BUS_OK && item.type == WALK_FLOAT;
+    if (!is_float || walk_as_real(value, &number) != BUS_OK || fabs(number) < 0.001 ||
+        fabs(number) > 1e15 || fabs(number * 1000 - nearbyint(number * 1000)) < 1e-9) {
+        return false;
+    }
+    text_add_format(out, "%.3f", number);
+    return true;
+}
+
 void
 cli_table_add_value(cli_table_t *self, bus_view_t value)
 {
@@ -57,9 +93,11 @@ cli_table_add_value(cli_table_t *self, bus_view_t value)
         cli_table_add(self, text);
         return;
     }
-    BUS_AUTO(text_destroy) text_t *json = text_new();
-    transcode_to_json(value, 0, json);
-    cli_table_add(self, text_view(json));
+    BUS_AUTO(text_destroy) text_t *shown = text_new();
+    if (!add_words(value, shown) && !add_short(value, shown)) {
+        transcode_to_json(value, 0, shown);
+    }
+    cli_table_add(self, text_view(shown));
 }
 
 // Columns on the screen of UTF-8 text: its characters, each taken as one wide.

@@ -46,40 +46,11 @@ choose_branches(void)
 
 // --- Reading steps ------------------------------------------------------------------------------
 
-static bus_view_t
-text_of(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    bus_view_t text;
-    bool is_text =
-        walk_find_path(map, path, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_text ? text : VIEW_NONE;
-}
-
-static uint64_t
-uint_of(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    bool is_uint =
-        walk_find_path(map, path, &value) == BUS_OK && walk_as_uint(value, &number) == BUS_OK;
-    return is_uint ? number : 0;
-}
-
 static bool
 real_of(bus_view_t map, const char *path, double *ret_real)
 {
     bus_view_t value;
     return walk_find_path(map, path, &value) == BUS_OK && walk_as_real(value, ret_real) == BUS_OK;
-}
-
-static bool
-bool_of(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    bool is_true = false;
-    return walk_find_path(map, path, &value) == BUS_OK && walk_as_bool(value, &is_true) == BUS_OK &&
-           is_true;
 }
 
 typedef struct {
@@ -88,47 +59,16 @@ typedef struct {
     bool is_last;   // of its parent's
 } step_t;
 
-typedef struct {
-    walk_t walk;
-    uint32_t left;
-} items_t;
-
-static items_t
-items_of(bus_view_t map, const char *key)
-{
-    bus_view_t list;
-    walk_item_t head;
-    items_t self = {.left = 0};
-    if (walk_find(map, key, &list) != BUS_OK) {
-        return self;
-    }
-    self.walk = walk_from(list);
-    if (walk_next(&self.walk, &head) == BUS_OK && head.type == WALK_ARRAY) {
-        self.left = head.count;
-    }
-    return self;
-}
-
-static bool
-next_item(items_t *self, bus_view_t *ret_item)
-{
-    if (self->left == 0 || walk_skip(&self->walk, ret_item) != BUS_OK) {
-        return false;
-    }
-    --self->left;
-    return true;
-}
-
 // All steps, which the caller frees.
 static step_t *
 read_steps(bus_view_t tree, size_t *ret_count)
 {
-    items_t items = items_of(tree, "steps");
+    walk_items_t items = walk_items_at(tree, "steps");
     step_t *steps = calloc(items.left + 1, sizeof *steps);
     assert(steps);
     size_t count = 0;
-    while (next_item(&items, &steps[count].map)) {
-        uint64_t depth = uint_of(steps[count].map, "depth");
+    while (walk_items_next(&items, &steps[count].map)) {
+        uint64_t depth = walk_uint_at(steps[count].map, "depth", 0);
         steps[count].depth = depth < DEPTH_DRAWN ? (unsigned) depth : DEPTH_DRAWN;
         ++count;
     }
@@ -196,7 +136,7 @@ add_about(text_t *out, bus_view_t step)
     while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
         bool is_said = view_is(key, "event_type") ||
                        (view_is(key, "requester_id") && walk_as_str(value, &text) == BUS_OK &&
-                        view_equal(text, text_of(step, "source")));
+                        view_equal(text, walk_text_at(step, "source")));
         if (!is_said) {
             text_add_format(out, " %.*s=", (int) key.size, key.data);
             add_value(out, value);
@@ -209,7 +149,7 @@ add_karma(text_t *out, bus_view_t step)
 {
     double reward = 0;
     double merit = 0;
-    bus_view_t token = text_of(step, "karma.token");
+    bus_view_t token = walk_text_at(step, "karma.token");
     if (real_of(step, "karma.reward", &reward) && token.data != NULL) {
         text_add_format(out, " %.*s%+g", (int) token.size, token.data, reward);
     }
@@ -221,16 +161,16 @@ add_karma(text_t *out, bus_view_t step)
 static void
 add_audit(text_t *out, bus_view_t step)
 {
-    items_t places = items_of(step, "audit");
+    walk_items_t places = walk_items_at(step, "audit");
     bus_view_t place;
-    while (next_item(&places, &place)) {
-        bus_view_t id = text_of(place, "audit_id");
-        bus_view_t decision = text_of(place, "decision");
+    while (walk_items_next(&places, &place)) {
+        bus_view_t id = walk_text_at(place, "audit_id");
+        bus_view_t decision = walk_text_at(place, "decision");
         text_add_format(out,
                         "  [%.*s leaf %llu%s%.*s]",
                         (int) id.size,
                         id.data,
-                        (unsigned long long) uint_of(place, "leaf_index"),
+                        (unsigned long long) walk_uint_at(place, "leaf_index", 0),
                         decision.size > 0 ? " " : "",
                         (int) decision.size,
                         decision.size > 0 ? decision.data : "");
@@ -241,8 +181,8 @@ static void
 add_status(text_t *out, bus_view_t step)
 {
     double took = 0;
-    uint64_t http = uint_of(step, "http_status");
-    bus_view_t status = text_of(step, "status");
+    uint64_t http = walk_uint_at(step, "http_status", 0);
+    bus_view_t status = walk_text_at(step, "status");
     if (http > 0) {
         text_add_format(out, " %llu", (unsigned long long) http);
     }
@@ -259,28 +199,28 @@ static void
 add_step(cli_output_t *self, bus_view_t step)
 {
     text_t *out = self->text;
-    uint64_t seq = uint_of(step, "seq");
-    bus_view_t kind = text_of(step, "kind");
+    uint64_t seq = walk_uint_at(step, "seq", 0);
+    bus_view_t kind = walk_text_at(step, "kind");
     text_add(out, view_from_text(self->color ? BOLD : ""));
     if (view_is(kind, "agent")) {
         text_add(out, VIEW_LITERAL("agent "));
     }
-    add_shown(out, text_of(step, "what"), NAME_SHOWN);
+    add_shown(out, walk_text_at(step, "what"), NAME_SHOWN);
     text_add(out, view_from_text(self->color ? PLAIN : ""));
     add_status(out, step);
     if (seq > 0 && !view_is(kind, "http")) {
         text_add_format(out, " #%llu", (unsigned long long) seq);
     }
     text_add(out, view_from_text(self->color ? " " DIM : " "));
-    add_shown(out, text_of(step, "source"), VALUE_SHOWN);
+    add_shown(out, walk_text_at(step, "source"), VALUE_SHOWN);
     add_about(out, step);
     add_karma(out, step);
     text_add(out, view_from_text(self->color ? PLAIN : ""));
     add_audit(out, step);
-    if (view_is(text_of(step, "parent_by"), "time")) {
+    if (view_is(walk_text_at(step, "parent_by"), "time")) {
         text_add(out, VIEW_LITERAL("  (by time)"));
     }
-    bus_view_t known_by = text_of(step, "known_by");
+    bus_view_t known_by = walk_text_at(step, "known_by");
     if (known_by.size > 0) {
         text_add_format(out, "  (known by %.*s alone)", (int) known_by.size, known_by.data);
     }
@@ -297,10 +237,10 @@ cli_trace_draw(cli_output_t *out, bus_view_t tree)
     step_t *steps = read_steps(tree, &count);
     (void) real_of(tree, "duration_ms", &took);
     text_add(out->text, VIEW_LITERAL("trace "));
-    add_shown(out->text, text_of(tree, "trace_id"), NAME_SHOWN);
+    add_shown(out->text, walk_text_at(tree, "trace_id"), NAME_SHOWN);
     text_add_format(
         out->text, ": %zu step%s in %.3f ms, from ", count, count == 1 ? "" : "s", took);
-    add_shown(out->text, text_of(tree, "began_at"), VALUE_SHOWN);
+    add_shown(out->text, walk_text_at(tree, "began_at"), VALUE_SHOWN);
     text_add(out->text, VIEW_LITERAL("\n\n"));
     for (size_t i = 0; i < count; ++i) {
         double offset = 0;
@@ -324,8 +264,8 @@ cli_trace_draw(cli_output_t *out, bus_view_t tree)
 static void
 tell_source(bus_view_t source)
 {
-    bus_view_t name = text_of(source, "source");
-    bus_view_t state = text_of(source, "state");
+    bus_view_t name = walk_text_at(source, "source");
+    bus_view_t state = walk_text_at(source, "state");
     if (!view_is(state, "answered")) {
         fprintf(stderr,
                 "bhiv: %.*s is %.*s: what it knows is missing here\n",
@@ -339,19 +279,19 @@ tell_source(bus_view_t source)
 void
 cli_trace_tell_gaps(bus_view_t tree)
 {
-    items_t sources = items_of(tree, "sources");
+    walk_items_t sources = walk_items_at(tree, "sources");
     bus_view_t source;
-    while (next_item(&sources, &source)) {
+    while (walk_items_next(&sources, &source)) {
         tell_source(source);
     }
-    uint64_t first = uint_of(tree, "journal.first");
-    uint64_t damaged = uint_of(tree, "journal.damaged");
-    if (bool_of(tree, "truncated")) {
+    uint64_t first = walk_uint_at(tree, "journal.first", 0);
+    uint64_t damaged = walk_uint_at(tree, "journal.damaged", 0);
+    if (walk_bool_at(tree, "truncated", false)) {
         fprintf(stderr,
                 "bhiv: the trace has more steps than are shown: the first %llu\n",
-                (unsigned long long) uint_of(tree, "count"));
+                (unsigned long long) walk_uint_at(tree, "count", 0));
     }
-    if (bool_of(tree, "trimmed")) {
+    if (walk_bool_at(tree, "trimmed", false)) {
         fprintf(stderr,
                 "bhiv: a part of the trace was trimmed: the journal begins with seq %llu\n",
                 (unsigned long long) first);

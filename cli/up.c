@@ -319,7 +319,7 @@ typedef struct {
 } plan_t;
 
 static void
-command_of_part(const plan_t *plan, part_id_t part, command_t *ret_command)
+command_of_part(const plan_t *plan, part_id_t part, bool has_broker, command_t *ret_command)
 {
     const ports_t *ports = &plan->ports;
     add_word(ret_command, "bhiv");
@@ -340,6 +340,9 @@ command_of_part(const plan_t *plan, part_id_t part, command_t *ret_command)
         add_word(ret_command, "--karma-test-helpers");
     }
     if (part != PART_BRIDGE) {
+        if (has_broker) {
+            add_word(ret_command, "--alone-after=%dms", CLI_SUPERVISE_BACKOFF_MAX_MS);
+        }
         return;
     }
     add_word(ret_command, "--http-bind=%s", plan->flags.http_bind);
@@ -504,7 +507,7 @@ supervise(const plan_t *plan, const bool chosen[PART_COUNT])
     size_t count = 0;
     for (part_id_t part = PART_BROKER; part < PART_COUNT; ++part) {
         if (chosen[part]) {
-            command_of_part(plan, part, &commands[part]);
+            command_of_part(plan, part, chosen[PART_BROKER], &commands[part]);
             children[count++] = (cli_supervise_child_t){
                 .name = parts[part].name,
                 .argv = commands[part].words,

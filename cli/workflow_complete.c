@@ -26,13 +26,6 @@ static const option_table_t options = {
 };
 
 static int
-print(cli_output_t *out, bus_view_t answer)
-{
-    cli_output_value(out, answer);
-    return CLI_DONE;
-}
-
-static int
 run(int argc, char **argv)
 {
     flags_t flags = {0};
@@ -46,7 +39,7 @@ run(int argc, char **argv)
     const cli_question_t ask = {.flags = &flags.workflow,
                                 .topic = "workflow.task.complete",
                                 .body = pack_view(body),
-                                .print = print};
+                                .print = cli_question_print};
     return cli_question_ask(&ask);
 }
 

@@ -15,13 +15,6 @@ static const option_table_t options = {
 };
 
 static int
-print(cli_output_t *out, bus_view_t answer)
-{
-    cli_output_value(out, answer);
-    return CLI_DONE;
-}
-
-static int
 run(int argc, char **argv)
 {
     cli_question_flags_t flags = {0};
@@ -31,8 +24,10 @@ run(int argc, char **argv)
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
     pack_pair_text(body, "trace_id", words[0]);
-    const cli_question_t ask = {
-        .flags = &flags, .topic = "req.workflow.status", .body = pack_view(body), .print = print};
+    const cli_question_t ask = {.flags = &flags,
+                                .topic = "req.workflow.status",
+                                .body = pack_view(body),
+                                .print = cli_question_print};
     return cli_question_ask(&ask);
 }
 

@@ -37,6 +37,9 @@ size_t pack_array_begin(pack_t *self);
 size_t pack_map_begin(pack_t *self);
 void pack_count(pack_t *self, size_t place, uint32_t count);
 
+// A whole body that is an empty map.
+#define PACK_EMPTY_MAP VIEW_LITERAL("\x80")
+
 // A pair of a map: the key, then the value.
 void pack_pair_text(pack_t *self, const char *key, const char *value);
 void pack_pair_str(pack_t *self, const char *key, bus_view_t value); // nil where it is absent

@@ -65,16 +65,6 @@ typedef struct {
     bool is_cross;          // a requesting_product differs
 } search_t;
 
-static bus_view_t
-text_at(bus_view_t body, const char *path)
-{
-    bus_view_t value, text;
-    if (walk_find_path(body, path, &value) != BUS_OK || walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 // The place of the row with this word; refusal_count: none.
 static size_t
 row_of(bus_view_t word, bool as_key)
@@ -172,8 +162,8 @@ const refusal_t *
 refusal_find(bus_view_t body)
 {
     search_t self = {.walk = walk_from(body), .found = refusal_count};
-    self.products[0] = text_at(body, "product");
-    self.products[1] = text_at(body, "metadata.product");
+    self.products[0] = walk_text_at(body, "product");
+    self.products[1] = walk_text_at(body, "metadata.product");
     self.is_cross = self.products[0].data != NULL && self.products[1].data != NULL &&
                     !view_equal(self.products[0], self.products[1]);
     walk_item_t whole;

@@ -49,3 +49,31 @@ view_starts(bus_view_t a, bus_view_t prefix)
     return a.size >= prefix.size &&
            (prefix.size == 0 || memcmp(a.data, prefix.data, prefix.size) == 0);
 }
+
+// Copies it as a C string: as much as fits in `size` bytes with the NUL. False where not all did.
+static inline bool
+view_copy(bus_view_t self, char *ret_text, size_t size)
+{
+    size_t copied = self.size < size ? self.size : size - 1;
+    if (copied > 0) {
+        memcpy(ret_text, self.data, copied);
+    }
+    ret_text[copied] = '\0';
+    return copied == self.size;
+}
+
+// Copies its bytes to *at_p, which then stands behind them, and returns the copy; an absent one
+// stays absent.
+static inline bus_view_t
+view_keep(bus_view_t self, char **at_p)
+{
+    if (self.data == NULL) {
+        return VIEW_NONE;
+    }
+    bus_view_t kept = view_from(*at_p, self.size);
+    if (self.size > 0) {
+        memcpy(*at_p, self.data, self.size);
+    }
+    *at_p += self.size;
+    return kept;
+}

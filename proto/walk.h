@@ -100,3 +100,23 @@ BUS_CHECK bus_err_t walk_as_uint(bus_view_t value, uint64_t *ret_integer);
 BUS_CHECK bus_err_t walk_as_bool(bus_view_t value, bool *ret_boolean);
 // Takes integers too.
 BUS_CHECK bus_err_t walk_as_real(bus_view_t value, double *ret_real);
+
+// What `map` says at a path, or at a key: VIEW_NONE, or `otherwise`, where nothing stands there,
+// something of another type does, or `map` is absent. For readers to whom these are the same.
+bus_view_t walk_text_at(bus_view_t map, const char *path);
+uint64_t walk_uint_at(bus_view_t map, const char *path, uint64_t otherwise);
+double walk_real_at(bus_view_t map, const char *path, double otherwise); // takes integers too
+bool walk_bool_at(bus_view_t map, const char *path, bool otherwise);
+
+// The items of an array, in their order.
+typedef struct {
+    walk_t walk;   // at the next one
+    uint32_t left; // to come; at first: how many the array says it has
+} walk_items_t;
+
+// Begins. What is no array, or is absent, has no items.
+walk_items_t walk_items(bus_view_t array);
+walk_items_t walk_items_at(bus_view_t map, const char *path);
+// The next item, whole. False behind the last, and where the array breaks off, which a checked one
+// never does.
+bool walk_items_next(walk_items_t *self, bus_view_t *ret_item);

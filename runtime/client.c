@@ -55,6 +55,7 @@ client_new(loop_t *loop, const client_options_t *options)
     self->ingress = copy_text(options->ingress);
     self->egress = copy_text(options->egress);
     self->service = copy_text(options->service);
+    self->hello.started_ms = options->started_ms;
     id_make(self->instance);
     char unique[INBOX_RANDOM_DIGITS + 1];
     id_random_hex(unique, INBOX_RANDOM_DIGITS);

@@ -30,6 +30,7 @@ typedef struct {
     size_t pending_max;  // answers waited for, at most INBOX_OUTSTANDING_MAX; 0: that
     const cert_t *cert;  // who speaks on tcp, by CURVE: its name goes before `source`, since the
                          // broker says so whatever is claimed; borrowed for life; NULL: plain
+    uint64_t started_ms; // clock_boot_ms of its start, of which hello tells; 0: its process's
 } client_options_t;
 
 // NULL where an endpoint makes no sense to ZeroMQ, or the source cannot be part of a topic. None of

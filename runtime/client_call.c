@@ -106,18 +106,6 @@ client_call_has_deadlines(const client_call_table_t *self)
     return self->heap_count > 0;
 }
 
-static bus_view_t
-keep(char **at, bus_view_t bytes)
-{
-    if (bytes.data == NULL) {
-        return VIEW_NONE;
-    }
-    bus_view_t kept = view_from(*at, bytes.size);
-    memcpy(*at, bytes.data, bytes.size);
-    *at += bytes.size;
-    return kept;
-}
-
 static client_call_t *
 call_new(const client_message_t *message, bus_view_t id)
 {
@@ -128,11 +116,11 @@ call_new(const client_message_t *message, bus_view_t id)
     assert(call != NULL);
     *call = (client_call_t){.kind = CLIENT_CALL_PLAIN};
     char *at = (char *) (call + 1);
-    call->topic = keep(&at, topic);
-    call->id = keep(&at, id);
-    call->trace_id = keep(&at, message->trace_id);
-    call->idem = keep(&at, message->idem);
-    call->body = keep(&at, message->body);
+    call->topic = view_keep(topic, &at);
+    call->id = view_keep(id, &at);
+    call->trace_id = view_keep(message->trace_id, &at);
+    call->idem = view_keep(message->idem, &at);
+    call->body = view_keep(message->body, &at);
     return call;
 }
 

@@ -71,7 +71,9 @@ client_hello_say(client_t *self)
     }
     if (self->hello.timer == 0) {
         identity_read(&self->hello.identity);
-        self->hello.boot_ms = clock_process_age_ms();
+        uint64_t started_ms = self->hello.started_ms;
+        self->hello.boot_ms =
+            started_ms != 0 ? (double) (clock_boot_ms() - started_ms) : clock_process_age_ms();
         self->hello.timer = loop_add_timer(self->loop, BEAT_MS, 0, on_beat, self);
     }
     self->hello.is_answered = false;

@@ -38,6 +38,7 @@ typedef struct {
     bool is_said;     // once: there is a bye to say
     bool is_answered; // since the last welcome
     char id[ID_TEXT_SIZE];
+    uint64_t started_ms; // as it was given; 0: the process's start
     double boot_ms;      // when it was said first
     identity_t identity; // read then
     int timer;           // the beat; 0: none

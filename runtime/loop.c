@@ -451,4 +451,6 @@ loop_child_signals(void)
     // What loop_new blocked is exactly this, so no state is needed, and it is safe after a fork.
     sigset_t set = signal_set();
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    // A shell starts what it puts behind with SIGQUIT ignored, and that would be handed down.
+    (void) signal(SIGQUIT, SIG_DFL);
 }

@@ -39,5 +39,6 @@ void loop_on_stop(loop_t *self, loop_signal_fn *fn, void *arg);
 int loop_run(loop_t *self);
 void loop_stop(loop_t *self);
 
-// Restores the signal mask that loop_new found: for a child between fork and exec.
+// Restores the signal mask that loop_new found, and SIGQUIT's default: for a child between fork and
+// exec.
 void loop_child_signals(void);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    ALONE_MS = 200,         // without a broker it is ready after this
+    ALONE_MS = 200,         // without a broker it is ready after this, where nobody says otherwise
     HOUSEKEEPING_MS = 1000, // flushes when idle
     DRAIN_LOOK_MS = 50,     // how often what is waited for is looked at
     REAP_EVERY = 10,        // of these: clears reader slots of dead processes
@@ -44,6 +44,15 @@ service_stop(service_t *self, int status)
     loop_stop(self->loop);
 }
 
+static void on_alone(void *arg);
+
+static void
+look_whether_alone(service_t *self)
+{
+    unsigned wait_ms = self->options->alone_ms == 0 ? ALONE_MS : self->options->alone_ms;
+    (void) loop_add_timer(self->loop, wait_ms, 1, on_alone, self);
+}
+
 static void
 on_alone(void *arg)
 {
@@ -52,7 +61,7 @@ on_alone(void *arg)
         return;
     }
     if (client_is_awaiting_welcome(self->client)) { // it is there, and busy
-        (void) loop_add_timer(self->loop, ALONE_MS, 1, on_alone, self);
+        look_whether_alone(self);
         return;
     }
     service_ready(self);
@@ -362,7 +371,7 @@ serve(service_t *self)
         return;
     }
     loop_on_stop(self->loop, on_stop_signal, self);
-    (void) loop_add_timer(self->loop, ALONE_MS, 1, on_alone, self);
+    look_whether_alone(self);
     (void) loop_add_timer(self->loop, HOUSEKEEPING_MS, 0, on_housekeeping, self);
     loop_run(self->loop);
     save(self);
@@ -376,7 +385,11 @@ service_run(const service_definition_t *definition, const service_options_t *opt
     init(self, definition, options);
     bus_err_t err = open_state(self);
     if (err != BUS_OK) {
-        log_error("store_not_open", "path=%s error=%s", self->path, error_text(err));
+        log_error("store_not_open",
+                  "path=%s error=%s%s",
+                  self->path,
+                  error_text(err),
+                  err == BUS_CONFLICT ? " hint=\"it runs already\"" : "");
         self->status = status_of(err);
     } else if (!(options->rebuild ? service_rebuild_start(self) : join(self))) {
         self->status = EX_CONFIG;

@@ -40,9 +40,9 @@ typedef struct {
     bus_err_t (*apply)(service_apply_t *self, const void *message);
     const char *meaning;
     bool event; // with `replies`: replied to, and kept, only where an Idempotency-Key came with it
-    // With `replies`: changes nothing that a repeat would double (a read that is journaled to be
-    // audited). Neither its id nor its answer is kept, so a repeat is applied, and answered, anew;
-    // with an Idempotency-Key it is kept as any other.
+    // Changes nothing that a repeat would double: a read that is journaled to be audited, or a fact
+    // whose repeat the service knows by what it says. Neither its id nor its answer is kept, so a
+    // repeat is applied, and answered, anew; with an Idempotency-Key it is kept as any other.
     bool read;
 } service_apply_row_t;
 
@@ -139,14 +139,16 @@ struct service_options {
     const char *egress;
     const cert_t *cert;   // see client.h; its name is the definition's source; NULL: plain
     uint64_t store_bytes; // the map's size; 0: the default
+    unsigned alone_ms;    // without a broker it is ready after this; 0: 200
     bool rebuild;         // only rebuilds: see service_run
 };
 
 // Runs the service until SIGTERM or SIGINT. Prints `ready <name>` on stdout when it has its store
 // and has caught up with the head of the journal as of its first welcome, or, without a broker,
-// once the store is open and 200 ms went by (it is useful then, and says so in its health). Returns
-// the process's exit status (0; 74 I/O; 75 store locked; 78 epoch changed, or `open` returned
-// BUS_FORBIDDEN or BUS_VALIDATION_FAILED, having said why: what it was started with does not fit).
+// once the store is open and options->alone_ms went by (it is useful then, and says so in its
+// health). Returns the process's exit status (0; 74 I/O; 75 store locked; 78 epoch changed, or
+// `open` returned BUS_FORBIDDEN or BUS_VALIDATION_FAILED, having said why: what it was started with
+// does not fit).
 //
 // With options->rebuild it reads the whole journal, up to its head as of the first welcome, into a
 // new store <dir>/<name>.rebuild, beside a running instance: it answers no questions, sends no

@@ -24,8 +24,7 @@ struct service_question {
     char trace_id[NAME_SIZE_MAX + 1]; // "": none
 };
 
-// --- Commands
-// -------------------------------------------------------------------------------------
+// --- Commands ------------------------------------------------------------------------------------
 
 static void
 pack_asker(const header_t *asked, pack_t *out)
@@ -139,8 +138,7 @@ service_answer(service_apply_t *apply, uint64_t seq, bus_err_t err, bus_view_t b
     return failed;
 }
 
-// --- Acting
-// ---------------------------------------------------------------------------------------
+// --- Acting --------------------------------------------------------------------------------------
 
 void
 service_act_look(service_t *self)
@@ -191,8 +189,7 @@ service_begin_read(service_t *self, store_txn_t **ret_txn)
     return store_begin(self->store, STORE_READ, ret_txn);
 }
 
-// --- Questions
-// ------------------------------------------------------------------------------------
+// --- Questions -----------------------------------------------------------------------------------
 
 static void
 copy_text(char *text, size_t size, bus_view_t view)

@@ -5,6 +5,7 @@
 // after its commit: [kind, target, id, trace_id, error, body]. An undone batch forgets them.
 #include "clock.h"
 #include "log.h"
+#include "proto/text.h"
 #include "proto/topic.h"
 #include "proto/walk.h"
 #include "service_self.h"
@@ -12,9 +13,7 @@
 
 typedef enum { EFFECT_REPLY, EFFECT_TELL, EFFECT_COUNT } effect_t;
 
-enum { EFFECT_FIELDS = 6, LOG_MS = 1000, TOPIC_LOG_SIZE = 300 };
-
-static const uint8_t empty_map[] = {0x80};
+enum { EFFECT_FIELDS = 6, LOG_MS = 1000, TOPIC_LOG_SIZE = 300, WHY_LOG_SIZE = 300 };
 
 // --- Which row -----------------------------------------------------------------------------------
 
@@ -159,7 +158,27 @@ service_apply_tell(service_t *self, bus_view_t topic, bus_view_t body)
 
 // --- Applying ------------------------------------------------------------------------------------
 
-// Once a second at most: how many, and the last of them.
+// Fields and what is wrong with each, never a value.
+static void
+add_problems(text_t *out, bus_view_t problems)
+{
+    bus_view_t problem;
+    walk_items_t items = walk_items(problems);
+    while (walk_items_next(&items, &problem)) {
+        bus_view_t field = walk_text_at(problem, "field");
+        bus_view_t what = walk_text_at(problem, "problem");
+        text_add_format(out,
+                        "%s%.*s: %.*s",
+                        text_view(out).size == 0 ? "" : "; ",
+                        (int) field.size,
+                        field.data == NULL ? "" : field.data,
+                        (int) what.size,
+                        what.data == NULL ? "" : what.data);
+    }
+}
+
+// Once a second at most: how many, and the last of them, with what was wrong in it: who only
+// published it hears of it nowhere else.
 static void
 log_refusal(service_t *self, bus_err_t err)
 {
@@ -169,12 +188,21 @@ log_refusal(service_t *self, bus_err_t err)
         return;
     }
     char topic[TOPIC_LOG_SIZE];
+    char why[WHY_LOG_SIZE];
+    bus_view_t said = view_from_text(self->hand.message);
+    BUS_AUTO(text_destroy) text_t *problems = text_new();
+    if (said.size == 0 && err == BUS_VALIDATION_FAILED && self->hand.has_details) {
+        add_problems(problems, pack_view(self->details));
+        said = text_view(problems);
+    }
     log_warning("refused",
-                "count=%llu seq=%llu topic=%s error=%s",
+                "count=%llu seq=%llu topic=%s error=%s%s%s",
                 (unsigned long long) self->refusals_unlogged,
                 (unsigned long long) self->hand.record->header.seq,
                 log_escape(self->hand.record->topic, topic, sizeof(topic)),
-                error_text(err));
+                error_text(err),
+                said.size == 0 ? "" : " why=",
+                said.size == 0 ? "" : log_escape(said, why, sizeof(why)));
     self->refusals_logged_ms = now_ms;
     self->refusals_unlogged = 0;
 }
@@ -189,7 +217,7 @@ make_answer(service_t *self, bus_err_t err)
     } else if (answer.body.size > 0) {
         return answer;
     } else if (err == BUS_OK) {
-        answer.body = view_from(empty_map, sizeof(empty_map));
+        answer.body = PACK_EMPTY_MAP;
         return answer;
     }
     bus_view_t details = self->hand.has_details ? pack_view(self->details) : VIEW_NONE;

@@ -286,8 +286,8 @@ on_page(void *arg, const client_page_t *page)
         service_read_more(self);
         return;
     }
-    bool may_pause = page->count >= PAUSE_RECORDS && page->next > page->head &&
-                     !self->definition->prompt;
+    bool may_pause =
+        page->count >= PAUSE_RECORDS && page->next > page->head && !self->definition->prompt;
     if (page->count > 0 && !may_pause) {
         fetch(self, page->next);
     }

@@ -114,6 +114,19 @@ BUS_CHECK bus_err_t store_seek(store_cursor_t *self,
                                bus_view_t *ret_key,
                                bus_view_t *ret_value);
 
+// The lowest and the highest key of a table of STORE_KEYS_UINT64; a damaged record has its key all
+// the same. BUS_NOT_FOUND where there is none; BUS_IO.
+BUS_CHECK bus_err_t store_lowest(store_txn_t *txn, unsigned table, uint64_t *ret_key);
+BUS_CHECK bus_err_t store_highest(store_txn_t *txn, unsigned table, uint64_t *ret_key);
+
+// For those to whom a damaged record is as good as none, and none is no failure: BUS_OK for
+// BUS_NOT_FOUND and BUS_CORRUPT, else `err`.
+static inline bus_err_t
+store_forgive(bus_err_t err)
+{
+    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+}
+
 typedef struct {
     uint64_t map_bytes;  // the map's size
     uint64_t used_bytes; // pages in use, as the file grows

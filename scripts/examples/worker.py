@@ -157,7 +157,7 @@ class Worker:
             self.announce()
         elif topic == "task.worker.gone" and body.get("instance") == self.instance and self.hears:
             self.announce()  # somebody was hasty: we are here
-        elif topic.startswith("task.execute."):
+        elif topic.startswith("task.execute.") and header.get("source") == "htm":
             self.take(header, body)
 
     def tick(self, now):

@@ -36,22 +36,12 @@ cut(bus_view_t text, size_t size_max)
     return text;
 }
 
-static bus_view_t
-text_at(bus_view_t body, const char *path)
-{
-    bus_view_t value, text;
-    if (walk_find_path(body, path, &value) != BUS_OK || walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 // The product that the request is about, where there is one of that name.
 static bus_view_t
 product_at(bus_view_t body)
 {
-    bus_view_t name = text_at(body, "product");
-    name = name.data != NULL ? name : text_at(body, "metadata.product");
+    bus_view_t name = walk_text_at(body, "product");
+    name = name.data != NULL ? name : walk_text_at(body, "metadata.product");
     channel_product_t product = channel_product(name);
     return product == CHANNEL_PRODUCT_COUNT ? VIEW_NONE
                                             : view_from_text(channel_product_name(product));
@@ -60,7 +50,7 @@ product_at(bus_view_t body)
 static bus_view_t
 subject_at(bus_view_t body)
 {
-    return cut(text_at(body, "artifact_id"), SUBJECT_SIZE);
+    return cut(walk_text_at(body, "artifact_id"), SUBJECT_SIZE);
 }
 
 // As C's texts are: up to its first NUL, and never empty where it is there.
@@ -359,7 +349,7 @@ find_problems(const service_apply_t *apply, schema_problems_t *ret_problems)
 static const refusal_t *
 find_violation(const service_apply_t *apply)
 {
-    bus_view_t word = text_at(apply->body, "violation");
+    bus_view_t word = walk_text_at(apply->body, "violation");
     if (view_is(apply->topic, "bucket.refused")) {
         return word.data != NULL ? refusal_by_word(word) : NULL;
     }

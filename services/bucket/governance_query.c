@@ -70,16 +70,6 @@ typedef struct {
     uint32_t listed;
 } report_t;
 
-static bus_view_t
-text_at(bus_view_t map, const char *key)
-{
-    bus_view_t value, text;
-    if (walk_find(map, key, &value) != BUS_OK || walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 // Takes one record, newest first. False: it, and all before it, are too old.
 static bool
 report_take(report_t *self, bus_view_t violation)
@@ -98,8 +88,8 @@ report_take(report_t *self, bus_view_t violation)
         return false;
     }
     self->total++;
-    tally_add(&self->types, text_at(violation, "violation_type"));
-    tally_add(&self->requesters, text_at(violation, "requester_id"));
+    tally_add(&self->types, walk_text_at(violation, "violation_type"));
+    tally_add(&self->requesters, walk_text_at(violation, "requester_id"));
     if (self->listed < LISTED_MAX && pack_view(self->list).size < LISTED_BYTES) {
         pack_raw(self->list, violation);
         self->listed++;

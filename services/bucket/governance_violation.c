@@ -53,7 +53,7 @@ window_get(store_txn_t *txn, bus_view_t requester, window_t *ret_window)
         memcpy(ret_window, value.data, sizeof *ret_window);
     }
     // A damaged one begins anew: refusing goes on.
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 // --- Kept ----------------------------------------------------------------------------------------

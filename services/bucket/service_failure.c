@@ -59,7 +59,7 @@ is_told(store_txn_t *txn, uint64_t now, bool *ret_is_told)
         memcpy(&told, value.data, sizeof told);
     }
     *ret_is_told = told != 0 && now - told < QUIET_US;
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 bus_err_t

@@ -97,7 +97,7 @@ answer_kept(service_query_t *query, uint64_t seq, const schema_core_task_t *task
     bool has_workflow = task->workflow.data != NULL;
     pack_map(query->answer, has_workflow ? 5 : 4);
     pack_pair_str(query->answer, "task_id", task->task_id);
-    pack_pair_raw(query->answer, "agent_output", err == BUS_OK ? output : VIEW_LITERAL("\x80"));
+    pack_pair_raw(query->answer, "agent_output", err == BUS_OK ? output : PACK_EMPTY_MAP);
     pack_pair_str(query->answer, "status", task->status);
     pack_pair_str(query->answer, "agent_id", task->agent_id);
     if (has_workflow) {
@@ -250,7 +250,7 @@ show_kept(service_query_t *query, uint64_t seq, const schema_core_task_t *task)
     pack_pair_str(out, "task_id", task->task_id);
     pack_pair_str(out, "status", task->status);
     pack_pair_str(out, "agent_id", task->agent_id);
-    pack_pair_raw(out, "agent_output", err == BUS_OK ? output : VIEW_LITERAL("\x80"));
+    pack_pair_raw(out, "agent_output", err == BUS_OK ? output : PACK_EMPTY_MAP);
     pack_pair_real(out, "reward", task->reward.value);
     pack_pair_text(out, "finished_at", at);
     pack_pair_uint(out, "seq", seq);

@@ -13,6 +13,7 @@
 #include "runtime/id.h"
 #include "runtime/log.h"
 #include "runtime/option.h"
+#include "runtime/setting.h"
 #include "show.h"
 
 #include <assert.h>
@@ -72,9 +73,9 @@ static const service_query_row_t queries[] = {
 static bool
 is_on(const char *name, bool preset)
 {
-    const char *text = getenv(name);
+    const char *text = setting_text(name);
     uint64_t value = preset ? 1 : 0;
-    if (text != NULL && text[0] != '\0' && option_value(OPTION_FLAG, text, &value) != BUS_OK) {
+    if (text != NULL && option_value(OPTION_FLAG, text, &value) != BUS_OK) {
         log_warning("flag_unreadable", "variable=%s taken=%d", name, (int) preset);
         value = preset ? 1 : 0;
     }
@@ -84,15 +85,14 @@ is_on(const char *name, bool preset)
 static bus_err_t
 seed(core_state_t *self)
 {
-    const char *text = getenv("BHIV_CORE_SEED");
-    self->is_seeded = text != NULL && text[0] != '\0';
+    const char *text = setting_text("BHIV_CORE_SEED");
+    self->is_seeded = text != NULL;
     if (!self->is_seeded) {
         id_random(&self->random.state, sizeof self->random.state);
         return BUS_OK;
     }
     if (option_value(OPTION_COUNT, text, &self->random.state) != BUS_OK) {
-        log_error("config_refused", "variable=BHIV_CORE_SEED problem=want_a_number");
-        return BUS_VALIDATION_FAILED;
+        return setting_refuse("BHIV_CORE_SEED", "want_a_number");
     }
     return BUS_OK;
 }

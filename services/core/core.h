@@ -1,4 +1,4 @@
-// core.h - Core, the brain: chooses an agent for each task, learns from what came of it, knows
+// core.h - Core: chooses an agent for each task, learns from what came of it, knows
 // things. docs/contract.md section 6.
 #pragma once
 #include "runtime/service.h"

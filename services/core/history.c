@@ -220,18 +220,6 @@ count_attempts(service_apply_t *apply, bus_view_t attempts)
     return BUS_OK;
 }
 
-static double
-real_at(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    double real = 0;
-    if (map.data == NULL || walk_find(map, key, &value) != BUS_OK ||
-        walk_as_real(value, &real) != BUS_OK) {
-        return 0;
-    }
-    return real;
-}
-
 static bus_view_t
 text_at(bus_view_t map, const char *key, size_t size_max)
 {
@@ -268,7 +256,8 @@ keep_task(service_apply_t *apply,
         .trace_id = header->trace_id,
         .input_type = text_at(outcome->metadata, "input_type", 16),
         .reward = {.has = true, .value = outcome->reward.has ? outcome->reward.value : 0},
-        .processing_time = {.has = true, .value = real_at(outcome->metadata, "processing_time")},
+        .processing_time = {.has = true,
+                            .value = walk_real_at(outcome->metadata, "processing_time", 0)},
         .at = {.has = true, .value = (int64_t) header->at},
         .attempts = outcome->attempts,
         .request_hash = outcome->request_hash,

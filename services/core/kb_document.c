@@ -8,11 +8,12 @@
 #include "kb_gather.h"
 #include "kb_index.h"
 #include "kb_text.h"
+#include "runtime/id.h"
 #include "runtime/log.h"
+#include "runtime/sha256.h"
 #include "tables.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -56,14 +57,6 @@ cut_text(cut_t *self, bus_view_t text, uint64_t first)
         self->words += words;
     }
     self->term_count = core_kb_gather_finish(self->gather);
-}
-
-static void
-hash_text(bus_view_t text, uint8_t ret_hash[CORE_KB_HASH_SIZE])
-{
-    unsigned size = CORE_KB_HASH_SIZE;
-    int ok = EVP_Digest(text.data, text.size, ret_hash, &size, EVP_sha256(), NULL);
-    assert(ok == 1 && size == CORE_KB_HASH_SIZE);
 }
 
 // --- A command -----------------------------------------------------------------------------------
@@ -418,9 +411,7 @@ static void
 pack_hash(pack_t *out, const char *key, const uint8_t hash[CORE_KB_HASH_SIZE])
 {
     char hex[CORE_KB_HASH_SIZE * 2 + 1];
-    for (size_t i = 0; i < CORE_KB_HASH_SIZE; i++) {
-        (void) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-    }
+    id_hex(hash, CORE_KB_HASH_SIZE, hex);
     pack_pair_text(out, key, hex);
 }
 
@@ -452,7 +443,7 @@ add(add_t *self)
     if (err != BUS_OK) {
         return err;
     }
-    hash_text(self->asked->text, self->sha256);
+    sha256_bytes(self->asked->text, self->sha256);
     bool has_text = has_text_already(self);
     bool ends_shorter = self->index + 1 == self->parts && self->row->part_count > self->parts;
     if (has_text && says_the_same(self) && !ends_shorter && self->row->part_count >= self->parts) {

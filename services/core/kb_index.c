@@ -279,7 +279,7 @@ cut_blocks(place_t *self, removal_t *removal)
         err = err == BUS_OK ? cut_block(self, removal, first, stored)
                             : drop_block(self, removal, first);
     }
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 // Makes one block of those before and from `at` on, where both are small.

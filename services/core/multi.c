@@ -55,22 +55,11 @@ struct core_multi {
 
 // --- What is asked -------------------------------------------------------------------------------
 
-static bus_view_t
-text_at(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    bus_view_t text;
-    if (walk_find(map, key, &value) != BUS_OK || walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 static bus_err_t
 read_file(service_query_t *query, bus_view_t value, file_t *ret_file)
 {
-    bus_view_t type = text_at(value, "type");
-    file_t file = {.data = text_at(value, "data"), .path = text_at(value, "path")};
+    bus_view_t type = walk_text_at(value, "type");
+    file_t file = {.data = walk_text_at(value, "data"), .path = walk_text_at(value, "path")};
     if (file.data.size == 0 && file.path.size == 0) {
         return core_ask_invalid(query, "files", "each must have data or path");
     }
@@ -150,7 +139,7 @@ pack_result(const file_t *file, pack_t *out)
     } else if (file->succeeded) {
         pack_pair_raw(out, "result", pack_view(file->output));
     } else {
-        bus_view_t error = text_at(pack_view(file->output), "error");
+        bus_view_t error = walk_text_at(pack_view(file->output), "error");
         pack_pair_str(out, "error", error);
     }
 }

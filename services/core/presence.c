@@ -120,7 +120,7 @@ ask(core_presence_t *self)
     self->has_news = false;
     const client_message_t message = {
         .topic = "$bus.peers",
-        .body = VIEW_LITERAL("\x80"),
+        .body = PACK_EMPTY_MAP,
         .want = CLIENT_WANT_REPLY,
         .timeout_ms = ASK_MS,
     };

@@ -7,6 +7,7 @@
 #include "rules_check.h"
 #include "runtime/log.h"
 #include "runtime/option.h"
+#include "runtime/setting.h"
 #include "trace.h"
 #include <stdlib.h>
 
@@ -144,9 +145,9 @@ close_state(void **state_p)
 static void
 pack_config(BUS_UNUSED const service_options_t *options, pack_t *out)
 {
-    const char *text = getenv("BHIV_KARMA_TEST_HELPERS");
+    const char *text = setting_text("BHIV_KARMA_TEST_HELPERS");
     uint64_t enabled = 0;
-    if (text != NULL && text[0] != '\0' && option_value(OPTION_FLAG, text, &enabled) != BUS_OK) {
+    if (text != NULL && option_value(OPTION_FLAG, text, &enabled) != BUS_OK) {
         log_warning("test_helpers_unreadable", "value=%.16s taken=off", text);
         enabled = 0;
     }

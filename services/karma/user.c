@@ -1,12 +1,11 @@
 // user.c - a user's ledger to and from its record.
 #include "user.h"
 #include "record.h"
-#include "runtime/id.h"
+#include "runtime/sha256.h"
 #include "tables.h"
 #include <assert.h>
-#include <openssl/evp.h>
 
-enum { RECORD_VERSION = 2, RECORD_FIELDS = 12, HASH_BYTES = 32 };
+enum { RECORD_VERSION = 2, RECORD_FIELDS = 12 };
 
 void
 karma_user_encode(const karma_ledger_t *ledger, pack_t *out)
@@ -102,10 +101,5 @@ karma_user_hash(const karma_ledger_t *ledger, char ret_hex[KARMA_HASH_SIZE])
 {
     BUS_AUTO(pack_destroy) pack_t *record = pack_new();
     karma_user_encode(ledger, record);
-    bus_view_t bytes = pack_view(record);
-    unsigned char hash[HASH_BYTES];
-    unsigned size = 0;
-    int done = EVP_Digest(bytes.data, bytes.size, hash, &size, EVP_sha256(), NULL);
-    assert(done == 1 && size == HASH_BYTES); // fails only where OpenSSL was built without SHA-256
-    id_hex(hash, sizeof hash, ret_hex);
+    sha256_hex(pack_view(record), ret_hex);
 }

@@ -4,6 +4,7 @@
 #include "proto/schema.h"
 #include "runtime/log.h"
 #include "runtime/option.h"
+#include "runtime/setting.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,20 +18,6 @@
 enum {
     TIMEOUT_MS_MAX = 600000, // ten minutes
 };
-
-static const char *
-variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value == NULL || value[0] == '\0' ? NULL : value;
-}
-
-static bus_err_t
-refuse_variable(const char *name, const char *problem)
-{
-    log_error("config_refused", "variable=%s problem=%s", name, problem);
-    return BUS_VALIDATION_FAILED;
-}
 
 // --- Switches ------------------------------------------------------------------------------------
 
@@ -48,7 +35,7 @@ enum { SWITCH_COUNT = sizeof switches / sizeof switches[0] };
 static bool
 read_switch(const char *name, bool *ret_on)
 {
-    const char *text = variable(name);
+    const char *text = setting_text(name);
     uint64_t on = 1;
     if (text != NULL && strcasecmp(text, "true") == 0) {
         text = "true";
@@ -87,7 +74,7 @@ workflow_config_get(store_txn_t *txn, workflow_switches_t *ret_switches)
     bus_view_t value;
     bus_err_t err = store_get(txn, WORKFLOW_CONFIG, CONFIG_KEY, &value);
     if (err != BUS_OK) {
-        return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+        return store_forgive(err);
     }
     schema_workflow_config_t stored;
     schema_problems_t problems = {.count = 0};
@@ -125,13 +112,13 @@ static const char *const timeout_variables[WORKFLOW_ACTION_COUNT] = {
 static bus_err_t
 read_timeouts(workflow_servers_t *ret_servers)
 {
-    const char *common = variable("WORKFLOW_TIMEOUT");
+    const char *common = setting_text("WORKFLOW_TIMEOUT");
     for (unsigned i = 0; i < WORKFLOW_ACTION_COUNT; i++) {
-        const char *own = variable(timeout_variables[i]);
+        const char *own = setting_text(timeout_variables[i]);
         const char *text = own != NULL ? own : common != NULL ? common : TIMEOUT_DEFAULT;
         if (!read_seconds(text, &ret_servers->timeouts_ms[i])) {
-            return refuse_variable(own != NULL ? timeout_variables[i] : "WORKFLOW_TIMEOUT",
-                                   "want_seconds_from_0.001_to_600");
+            return setting_refuse(own != NULL ? timeout_variables[i] : "WORKFLOW_TIMEOUT",
+                                  "want_seconds_from_0.001_to_600");
         }
     }
     return BUS_OK;
@@ -182,7 +169,7 @@ is_local(const char *host)
 static bus_err_t
 read_url(const url_row_t *row, workflow_servers_t *servers)
 {
-    const char *url = variable(row->variable);
+    const char *url = setting_text(row->variable);
     if (url == NULL) {
         return BUS_OK;
     }
@@ -192,13 +179,13 @@ read_url(const url_row_t *row, workflow_servers_t *servers)
         host = strncmp(url, row->schemes[i], size) == 0 ? url + size : host;
     }
     if (host == NULL || !is_plain(url) || strpbrk(host, " ?#") != NULL || host[0] == '\0') {
-        return refuse_variable(row->variable, "want_scheme_host_and_path");
+        return setting_refuse(row->variable, "want_scheme_host_and_path");
     }
     if (strchr(host, '@') != NULL) { // it would be in messages that name the server
-        return refuse_variable(row->variable, "credentials_have_variables_of_their_own");
+        return setting_refuse(row->variable, "credentials_have_variables_of_their_own");
     }
     bool is_open = strncmp(url, "http://", 7) == 0;
-    if (is_open && row->secret != NULL && variable(row->secret) != NULL && !is_local(host)) {
+    if (is_open && row->secret != NULL && setting_text(row->secret) != NULL && !is_local(host)) {
         log_warning("secret_unencrypted", "variable=%s hint=use_https", row->secret);
     }
     memcpy((char *) servers + row->offset, &url, sizeof url);
@@ -227,9 +214,9 @@ static bus_err_t
 read_texts(workflow_servers_t *servers)
 {
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        const char *value = variable(texts[i].variable);
+        const char *value = setting_text(texts[i].variable);
         if (!is_plain(value)) {
-            return refuse_variable(texts[i].variable, "has_control_characters");
+            return setting_refuse(texts[i].variable, "has_control_characters");
         }
         memcpy((char *) servers + texts[i].offset, &value, sizeof value);
     }
@@ -244,7 +231,7 @@ check_servers(workflow_servers_t *servers)
         servers->smtp_from = FROM_DEFAULT;
     }
     if (strchr(servers->smtp_from, '@') == NULL || strpbrk(servers->smtp_from, " <>,;") != NULL) {
-        return refuse_variable("BHIV_SMTP_FROM", "want_one_plain_address");
+        return setting_refuse("BHIV_SMTP_FROM", "want_one_plain_address");
     }
     const char *phone_id = servers->whatsapp_phone_id;
     if (servers->whatsapp_url != NULL && phone_id == NULL) {
@@ -252,7 +239,7 @@ check_servers(workflow_servers_t *servers)
                     "action=whatsapp hint=set_BHIV_WHATSAPP_PHONE_ID_beside_the_url");
     }
     if (phone_id != NULL && strpbrk(phone_id, "/?#% ") != NULL) {
-        return refuse_variable("BHIV_WHATSAPP_PHONE_ID", "want_an_id");
+        return setting_refuse("BHIV_WHATSAPP_PHONE_ID", "want_an_id");
     }
     return BUS_OK;
 }
@@ -264,7 +251,7 @@ workflow_config_read(workflow_servers_t *ret_servers)
     for (size_t i = 0; i < SWITCH_COUNT; i++) {
         bool on = true;
         if (!read_switch(switches[i].variable, &on)) {
-            return refuse_variable(switches[i].variable, "want_true_or_false");
+            return setting_refuse(switches[i].variable, "want_true_or_false");
         }
     }
     bus_err_t err = read_timeouts(ret_servers);
@@ -273,7 +260,7 @@ workflow_config_read(workflow_servers_t *ret_servers)
     }
     err = err == BUS_OK ? read_texts(ret_servers) : err;
     err = err == BUS_OK ? check_servers(ret_servers) : err;
-    if (err == BUS_OK && variable("WORKFLOW_EXECUTOR_URL") != NULL) {
+    if (err == BUS_OK && setting_text("WORKFLOW_EXECUTOR_URL") != NULL) {
         log_warning("variable_ignored",
                     "variable=WORKFLOW_EXECUTOR_URL hint=the_executor_is_found_on_the_bus");
     }

@@ -222,7 +222,7 @@ find_repeats(store_txn_t *txn, uint64_t seq, uint64_t *ret_repeats, size_t *ret_
         ret_repeats[(*ret_count)++] = be64toh(big);
         err = store_next(cursor, &key, &value);
     }
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 static bus_err_t

@@ -29,7 +29,7 @@ load(store_txn_t *txn, bus_view_t key, metric_t *ret_metric)
     } else if (err == BUS_OK || err == BUS_CORRUPT) {
         log_error("metric_damaged", "key=%.*s", (int) key.size, key.data);
     }
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 bus_err_t

@@ -38,8 +38,7 @@ typedef struct {
     uint64_t written;
 } bench_t;
 
-// --- A stand-in for the harness: nobody hears what is said
-// ----------------------------------------
+// --- A stand-in for the harness: nobody hears what is said ---------------------------------------
 
 bus_err_t
 service_refuse(service_apply_t *self BUS_UNUSED,

@@ -2,9 +2,11 @@
 time, the right order at each start (rows 14 and 15 of what is survived)."""
 
 import itertools
+import json
 import os
 import random
 import select
+import subprocess
 import time
 
 import pytest
@@ -138,3 +140,15 @@ def test_a_broker_that_is_killed_loses_no_task(bhiv, tmp_path):
                 over(peer, 1500)
                 settled(peer, 60)
                 assert check(peer).counts["completed"] == 1500
+
+
+def test_a_hundred_thousand_tasks_keep_their_order_while_workers_are_killed(bhiv, tmp_path):
+    """As a person would run it: the drill's own checker reads the whole history, and says what broke."""
+    done = subprocess.run([bhiv, "stress", "htm", "--tasks", "100000", "--workers", "8", "--kill", "50",
+                           "--dir", str(tmp_path / "nobody")], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)["summary"]
+    assert (summary["total_tasks"], summary["completed"] + summary["failed"]) == (100_000, 100_000)
+    assert summary["workers_killed"] == 50 and summary["retries_worker_gone"] > 0
+    assert summary["order_violations"] == 0 and summary["duplicates_ignored"] == summary["duplicates_sent"] > 0

@@ -444,7 +444,7 @@ def test_stats_on_a_terminal_are_a_dozen_lines_with_what_matters_first(own):
         table = on_terminal(own, "stats", env={"NO_COLOR": "1"})
     rows = table.splitlines()
     assert 10 <= len(rows) <= 16, table
-    for row in (r"head +7", r"in, journaled +7", r"lag of reader +5", r"refused +0", r"pending +0 B",
+    for row in (r"head +7", r"in, journaled +7", r"lag of reader +5", r"refused +0", r"pending +\d+ B",
                 r"commit latency +p50 \d+\.\d\d ms, p99 \d+\.\d\d ms", r"journal state +ok"):
         assert re.search(f"^{row}$", table, re.M), (row, table)
     watched = own.bhiv, "stats", "--watch", "--interval", "100ms", "--format", "line"

@@ -127,7 +127,7 @@ def median_ms(system, count=60):
 def test_core_answers_in_the_same_time_without_bucket_karma_and_workflow(bhiv, tmp_path):
     with System(bhiv, tmp_path / "all") as all_of_it:
         together = median_ms(all_of_it)
-    with System(bhiv, tmp_path / "alone", args=("--dev", "--without", "bucket,karma,workflow")) as alone:
+    with System(bhiv, tmp_path / "alone", args=("--dev", "--without", "bucket,karma,workflow,grace")) as alone:
         assert alone.names() == ["bridge", "broker", "core"]
         lonely = median_ms(alone)
         with Agent(alone, "one", {"result": "done"}):  # one that would be given context

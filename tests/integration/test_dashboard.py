@@ -115,6 +115,7 @@ def test_what_leaves_the_gates_is_an_alert(bhiv, browser, tmp_path):
 
 
 def test_without_drills_nothing_is_claimed(bhiv, browser, tmp_path):
+    (tmp_path / "logs" / "stress").mkdir(parents=True)
     text = shown(bhiv, browser, tmp_path)
     assert "No drill has been run yet" in text["alerts"]
     assert tile(text["overall"], "Overall status") == "unknown"

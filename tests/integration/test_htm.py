@@ -456,8 +456,9 @@ def test_a_running_task_is_warned_of_and_not_raised(system, peer, handler):
 
 def test_behind_the_gate_an_intent_waits_for_its_verdict(system, peer, handler):
     intend = lambda **more: peer.publish("layer3.intent.task", {"intent": "x", "handler": handler, **more})["seq"]
-    decide = lambda seq, allowed, **more: peer.publish("governance.verdict", {
-        "intent_seq": seq, "intent": "x", "allowed": allowed, "rule": "a_test", **more})
+    decide = lambda seq, allowed, **more: peer.answer(peer.send("governance.verdict", {
+        "intent_seq": seq, "intent": "x", "allowed": allowed, "rule": "a_test", **more},
+        source="kernel-governance", reply_to=peer.inbox, ack=True), ack=True)
     with Hand(system, handler, handler, slots=3) as hand:
         peer.publish("governance.gate", {"on": True})
         try:

@@ -359,6 +359,25 @@ def test_files_in_the_folder_are_taken_in_once(system, peer):
     assert (again["taken_in"], again["duplicates"]) == (0, 3)
 
 
+def test_a_folder_of_more_files_than_one_go_takes_is_seen_whole(system, peer):
+    folder = system.folder / "documents"
+    folder.mkdir(exist_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    for number in range(1001):
+        (folder / f"{number:04}.txt").write_text("no")  # too short: looked at each time anew
+    (folder / "last.txt").write_text(prose(90, 70))
+    seen = []
+    for _ in range(3):
+        seq, _ = intend(peer, "index_new_documents", handler="librarian")
+        result = done(peer, f"task_{seq}", 60)["result"]
+        seen.append((result["documents_seen"], result["taken_in"], result["documents"][0]["document_id"]))
+    assert seen == [(1000, 0, "documents/0000.txt"), (2, 1, "documents/1000.txt"), (1000, 0, "documents/0000.txt")]
+    for file in folder.iterdir():
+        file.unlink()
+
+
+
 def test_what_is_removed_from_core_may_come_again(system, peer):
     text = prose(30, 60)
     first = ingest(peer, text, document_id="gone/1")

@@ -1,6 +1,7 @@
 """`bhiv stress`: the drills' files, figures, gates and exit codes; and that nothing is left of them."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -145,15 +146,11 @@ def test_a_boot_over_its_gate_is_exit_status_1(drills):
 
 
 def test_instances_get_the_settings_of_drill_conf(drills):
-    """A passphrase of Bucket's keys is stretched at its start: slow on purpose."""
-    def bucket_ms():
-        done = drills.run("boot", "--cycles", "1", "--no-failures", "--max-boot", SLOW)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["summary"]["components"]["bucket"]
-
-    plain = bucket_ms()
-    (drills.dir / "drill.conf").write_text("# slow\n\n  BHIV_KEY_PASSPHRASE=correct horse \n")
-    assert bucket_ms() > plain + 100
+    (drills.dir / "drill.conf").write_text("# fewer\n\n  BHIV_WITHOUT=kernels,bridge \n")
+    done = drills.run("boot", "--cycles", "1", "--no-failures", "--max-boot", SLOW)
+    assert done.returncode == 0, done.stderr
+    left = {part for part in PARTS if not part.startswith("kernel-")} - {"bridge"}
+    assert set(drills.result("boot")["summary"]["components"]) == left
 
 
 @pytest.mark.parametrize("line", ["no setting", "PATH=/nowhere", "BHIV_=1", "=BHIV_X"])
@@ -167,6 +164,13 @@ def test_a_boot_with_a_broken_drill_conf_fails_and_is_counted(drills, line):
     assert [boot["anomalies"][0]["kernel"] for boot in result["boot_results"]] == ["system", "system"]
     failed = of_kind(drills.events("boot"), "boot.cycle.failed")
     assert [event["cycle"] for event in failed] == [1, 2] and all(event["error"] for event in failed)
+
+
+def test_a_pipe_that_nobody_writes_to_keeps_no_drill_waiting(drills):
+    os.mkfifo(drills.dir / "drill.conf")
+    done = drills.run("boot", "--cycles", "1", "--no-failures", "--max-boot", SLOW)
+    assert done.returncode == 0, done.stderr
+    assert set(drills.result("boot")["summary"]["components"]) == set(PARTS)
 
 
 def test_what_does_not_come_back_fails_the_drill_and_its_log_is_kept(drills):
@@ -536,6 +540,27 @@ def test_a_killed_drill_leaves_no_process(drills):
         drill.kill()
         drill.wait()
     eventually(lambda: processes_with(str(drills.scratch)) == [], what="its processes gone")
+
+
+def test_what_a_killed_drill_left_is_removed_by_a_later_one(drills):
+    old, young, other = (drills.scratch / name for name in ("bhiv-drill-old", "bhiv-drill-new", "mine"))
+    for folder in (old, young, other):
+        (folder / "run").mkdir(parents=True)
+        (folder / "run" / "broker.pid").write_text("1")
+    held = drills.scratch / "bhiv-drill-held"
+    held.mkdir()
+    for folder in (old, other, held):
+        os.utime(folder, (1, 1))
+    lock = os.open(held, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    done = subprocess.run(drills.argv("boot", "--cycles", "1", "--no-failures", "--max-boot", SLOW),
+                          cwd=drills.folder, env=drills.env, capture_output=True, timeout=TIMEOUT,
+                          check=False)
+    os.close(lock)
+    assert done.returncode == 0
+    assert sorted(path.name for path in drills.scratch.iterdir()) == ["bhiv-drill-held", "bhiv-drill-new",
+                                                                     "mine"]
+    assert (other / "run" / "broker.pid").exists()
 
 
 def test_a_drill_without_a_name_says_which_there_are(bhiv, tmp_path):

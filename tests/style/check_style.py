@@ -24,9 +24,12 @@ LAYERS = {  # folder -> folders whose headers it may include
     "services/grace/brain": {"proto", "runtime", "brain"},
     "services/grace/kernel": {"proto", "runtime", "kernel"},
     "bridge-http": {"proto", "runtime", "bridge-http"},
-    "cli": {"proto", "runtime", "broker", "bucket", "karma", "core", "workflow", "htm", "brain", "kernel",
-            "bridge-http", "cli"},
+    "cli": {"proto", "runtime", "broker", "bucket", "karma", "core", "workflow", "htm", "brain",
+            "kernel", "bridge-http", "cli"},
+    # the drills have the verbs' shared headers on their include path, by name alone; not vice versa
+    "cli/stress": {"proto", "runtime", "kernel"},
 }
+PREFIXES = {"cli/stress": {"cli_stress_", "cli_fault_"}}  # where it is not the folder's name
 SHARED = {"proto", "runtime", "broker"}  # here a symbol may begin with its file's stem alone
 LINES_MAX = 600
 COLUMNS_MAX = 100
@@ -50,6 +53,8 @@ def folder_of(path):
     rest = path.relative_to(ROOT).parts
     if rest[0] == "services":
         return "/".join(rest[: 3 if rest[1] == "grace" else 2])
+    if rest[:2] == ("cli", "stress"):
+        return "cli/stress"
     return rest[0]
 
 
@@ -106,7 +111,9 @@ def check_symbols(path, text):
         return
     name = layer.split("/")[-1].removesuffix("-http")
     stem = path.stem
-    prefixes = {f"{name}_"} if layer not in SHARED else {f"{stem}_", f"{name}_"}
+    prefixes = set(PREFIXES.get(layer, {f"{name}_"}))
+    if layer in SHARED:
+        prefixes.add(f"{stem}_")
     # a file split off another keeps that one's name: walk_check.c holds walk_check
     if layer in SHARED:
         prefixes.add(stem.split("_")[0] + "_")

@@ -82,9 +82,9 @@ def heal(peer, task_id, task_type, context=None, **fields):
     return word["result"]
 
 
-def boot_drill(system, *args, trace=None, timeout=120):
-    """`bhiv stress boot` about this system; its result."""
-    argv = [system.bhiv, "stress", "boot", "--dir", str(system.folder), "--logs", str(system.folder / "logs"),
+def boot_drill(system, *args, trace=None, timeout=120, folder=None):
+    """`bhiv stress boot` about this system, or about a `folder` without one; its result."""
+    argv = [system.bhiv, "stress", "boot", "--dir", str(folder or system.folder), "--logs", str(system.folder / "logs"),
             "--no-failures", "--format", "json", *args]
     if trace:
         argv += ["--trace", trace]
@@ -93,10 +93,25 @@ def boot_drill(system, *args, trace=None, timeout=120):
     return json.loads(ran.stdout)
 
 
+def calm(system):
+    """Waits for a machine on which boots are quick, by drills that no bus is told of: nobody learns from them."""
+    aside = system.folder.parent / "aside"
+    aside.mkdir(exist_ok=True)
+    conf = system.folder / "drill.conf"
+    (aside / "drill.conf").write_text(conf.read_text() if conf.exists() else "")
+
+    def is_calm():
+        return boot_drill(system, "--cycles", "2", folder=aside)["summary"]["avg_boot_time"] <= 200
+
+    eventually(is_calm, 240, 0.5, "boots within 200 ms: the machine is too busy for this test")
+
+
 def good_drill(system, peer):
-    """Drills until one is good, and self_healing has kept its settings: the machine may be busy."""
+    """A good drill, whose settings self_healing has kept: on a busy machine it may take several."""
     def is_good():
         return boot_drill(system, "--cycles", "1")["summary"]["avg_boot_time"] <= 300
+
+    calm(system)
     eventually(is_good, 240, 0.5, "a boot within 300 ms: the machine is too busy for this test")
     conf = system.folder / "drill.conf"
     text = conf.read_text() if conf.exists() else ""

@@ -1,13 +1,9 @@
 // config.c - what the brain was started with. See config.h.
 #include "config.h"
 
-#include "runtime/log.h"
-#include "runtime/option.h"
+#include "runtime/setting.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <math.h>
-#include <stdlib.h>
 
 #define CONFIG_KEY VIEW_LITERAL("config")
 #define SECONDS_MAX 31536000.0 // a year: what is to be rarer is switched off
@@ -21,69 +17,21 @@ typedef struct {
     bool drills;
 } given_t;
 
-static const given_t defaults = {
-    .drill_seconds = 300, // the original's: it looked every five minutes
-    .cooldown_seconds = 60,
-    .depth_max = 3,
-    .drills = true,
+// A drill every 300 s: the originals looked so often.
+#define AT(field) offsetof(given_t, field)
+static const setting_row_t rows[] = {
+    {"BHIV_BRAIN_DRILL_SECONDS", SETTING_REAL, AT(drill_seconds), 300, 0.001, SECONDS_MAX},
+    {"BHIV_BRAIN_COOLDOWN_SECONDS", SETTING_REAL, AT(cooldown_seconds), 60, 0, SECONDS_MAX},
+    {"BHIV_BRAIN_DEPTH_MAX", SETTING_COUNT, AT(depth_max), 3, 1, DEPTH_MAX},
+    {"BHIV_BRAIN_DRILLS", SETTING_FLAG, AT(drills), true, 0, 0},
 };
-
-static const char *
-variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value == NULL || value[0] == '\0' ? NULL : value;
-}
-
-static bus_err_t
-refuse_variable(const char *name, const char *problem)
-{
-    log_error("config_refused", "variable=%s problem=%s", name, problem);
-    return BUS_VALIDATION_FAILED;
-}
-
-static bool
-read_seconds(const char *name, double least, double *ret_seconds)
-{
-    const char *text = variable(name);
-    if (text == NULL) {
-        return true;
-    }
-    char *end = NULL;
-    errno = 0;
-    double seconds = strtod(text, &end);
-    if (errno != 0 || end == text || *end != '\0' || !isfinite(seconds) || seconds < least ||
-        seconds > SECONDS_MAX) {
-        return false;
-    }
-    *ret_seconds = seconds;
-    return true;
-}
+#undef AT
+enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
 static bus_err_t
 read_given(given_t *ret_given)
 {
-    *ret_given = defaults;
-    if (!read_seconds("BHIV_BRAIN_DRILL_SECONDS", 0.001, &ret_given->drill_seconds)) {
-        return refuse_variable("BHIV_BRAIN_DRILL_SECONDS", "want_seconds_from_0.001");
-    }
-    if (!read_seconds("BHIV_BRAIN_COOLDOWN_SECONDS", 0, &ret_given->cooldown_seconds)) {
-        return refuse_variable("BHIV_BRAIN_COOLDOWN_SECONDS", "want_seconds_from_0");
-    }
-    const char *depth = variable("BHIV_BRAIN_DEPTH_MAX");
-    uint64_t number = (uint64_t) defaults.depth_max;
-    if (depth != NULL && (option_value(OPTION_COUNT, depth, &number) != BUS_OK || number < 1 ||
-                          number > DEPTH_MAX)) {
-        return refuse_variable("BHIV_BRAIN_DEPTH_MAX", "want_an_integer_from_1_to_100");
-    }
-    ret_given->depth_max = (int64_t) number;
-    const char *drills = variable("BHIV_BRAIN_DRILLS");
-    uint64_t on = 1;
-    if (drills != NULL && option_value(OPTION_FLAG, drills, &on) != BUS_OK) {
-        return refuse_variable("BHIV_BRAIN_DRILLS", "want_true_or_false");
-    }
-    ret_given->drills = on != 0;
-    return BUS_OK;
+    return setting_read(rows, ROW_COUNT, ret_given);
 }
 
 bus_err_t
@@ -123,6 +71,8 @@ to_us(double seconds)
 bus_err_t
 brain_config_get(store_txn_t *txn, brain_config_t *ret_config)
 {
+    given_t defaults;
+    setting_presets(rows, ROW_COUNT, &defaults);
     *ret_config = (brain_config_t){
         .drill_us = to_us(defaults.drill_seconds),
         .cooldown_us = to_us(defaults.cooldown_seconds),
@@ -132,7 +82,7 @@ brain_config_get(store_txn_t *txn, brain_config_t *ret_config)
     bus_view_t value;
     bus_err_t err = store_get(txn, BRAIN_SINGLES, CONFIG_KEY, &value);
     if (err != BUS_OK) {
-        return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+        return store_forgive(err);
     }
     schema_brain_config_t stored;
     schema_problems_t problems = {.count = 0};

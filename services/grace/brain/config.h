@@ -13,7 +13,7 @@ typedef struct {
 BUS_CHECK bus_err_t brain_config_check(void);
 // Packs it. brain_config_check came before, so that it can be read.
 void brain_config_pack(const service_options_t *options, pack_t *out);
-// Applies brain.config.
+// Applies brain.config: in force from the next record on. BUS_FULL, BUS_IO.
 BUS_CHECK bus_err_t brain_config_apply(service_apply_t *apply, const void *message);
 // What is in force; the defaults before the first, or where the record is damaged. BUS_IO.
 BUS_CHECK bus_err_t brain_config_get(store_txn_t *txn, brain_config_t *ret_config);

@@ -236,7 +236,7 @@ brain_drift_observe(brain_story_t *story,
                     bus_view_t part)
 {
     brain_watch_t watch;
-    finding_t finding;
+    finding_t finding = {0};
     bus_err_t err = brain_drift_watch(story->apply->txn, metric, &watch);
     if (err != BUS_OK) {
         return err;

@@ -30,7 +30,10 @@ brain_drill_apply(service_apply_t *apply, const void *message)
     const schema_brain_clock_t *clock = message;
     brain_story_t story;
     brain_weighed_t weighed = {.kind = BRAIN_INTENT_DRILL};
-    bus_err_t err = brain_story_begin(&story, apply);
+    bus_err_t err = brain_story_only(apply, "brain");
+    if (err == BUS_OK) {
+        err = brain_story_begin(&story, apply);
+    }
     if (err == BUS_OK) {
         err = brain_issue_load(apply->txn, drill_key(&weighed.key), &weighed.issue);
     }

@@ -10,4 +10,5 @@ BUS_CHECK bus_err_t brain_drill_last(store_txn_t *txn, brain_issue_t *ret_last);
 bool brain_drill_is_due(const brain_issue_t *last, const brain_config_t *config, uint64_t at);
 
 // Applies brain.clock: says proactive_stress_test where one is due and the queue is light.
+// BUS_FULL, BUS_IO.
 BUS_CHECK bus_err_t brain_drill_apply(service_apply_t *apply, const void *message);

@@ -97,9 +97,9 @@ brain_intent_weigh(const brain_story_t *story,
     if (kind == BRAIN_INTENT_INVESTIGATE) { // the others' issue types are our own words
         err = brain_tables_fits(txn, BRAIN_ISSUES, key, BRAIN_ISSUE_MAX, &fits);
     }
-    if (err == BUS_OK && !fits) {
-        ret_weighed->held = "as many issues as can be known are known";
-        return BUS_OK;
+    if (err == BUS_OK &&
+        !fits) { // new names share a row: whoever made up the others locks none out
+        key = brain_issue_key(&ret_weighed->key, brain_intent_rows[kind].name, VIEW_NONE);
     }
     err = err == BUS_OK ? brain_issue_load(txn, key, &ret_weighed->issue) : err;
     if (err != BUS_OK) {
@@ -175,7 +175,6 @@ brain_intent_offer(brain_story_t *story,
                    const char *reasoning,
                    bool *ret_said)
 {
-    static const uint8_t empty_map[] = {0x80};
     brain_weighed_t weighed;
     bus_err_t err = brain_intent_weigh(story, kind, issue_type, &weighed);
     if (ret_said != NULL) {
@@ -188,27 +187,41 @@ brain_intent_offer(brain_story_t *story,
     return brain_intent_say(story,
                             &weighed,
                             NULL,
-                            details.data != NULL ? details : view_from(empty_map, 1),
+                            details.data != NULL ? details : PACK_EMPTY_MAP,
                             view_from_text(reasoning));
+}
+
+// Ends what is open there, where that is of the story's trace.
+static bus_err_t
+end_open(const brain_story_t *story,
+         brain_intent_kind_t kind,
+         bus_view_t issue_type,
+         bool *ret_is_it)
+{
+    store_txn_t *txn = story->apply->txn;
+    brain_issue_key_t text;
+    brain_issue_t issue;
+    bus_view_t key = brain_issue_key(&text, brain_intent_rows[kind].name, issue_type);
+    bus_err_t err = brain_issue_load(txn, key, &issue);
+    *ret_is_it = err == BUS_OK && issue.open_at != 0 && issue.trace_size <= sizeof issue.trace &&
+                 view_equal(story->trace_id, view_from(issue.trace, issue.trace_size));
+    if (!*ret_is_it) {
+        return err;
+    }
+    brain_issue_end(&issue, story->at);
+    return brain_issue_save(txn, key, &issue);
 }
 
 bus_err_t
 brain_intent_over(const brain_story_t *story, bus_view_t intent, bus_view_t issue_type)
 {
-    store_txn_t *txn = story->apply->txn;
     brain_intent_kind_t kind = brain_intent_find(intent);
     if (kind == BRAIN_INTENT_COUNT) {
         return BUS_OK;
     }
-    brain_issue_key_t text;
-    brain_issue_t issue;
-    bus_view_t key = brain_issue_key(&text, brain_intent_rows[kind].name, issue_type);
-    bus_err_t err = brain_issue_load(txn, key, &issue);
-    bool is_it = err == BUS_OK && issue.open_at != 0 && issue.trace_size <= sizeof issue.trace &&
-                 view_equal(story->trace_id, view_from(issue.trace, issue.trace_size));
-    if (!is_it) {
-        return err;
-    }
-    brain_issue_end(&issue, story->at);
-    return brain_issue_save(txn, key, &issue);
+    bool is_it = false;
+    bus_err_t err = end_open(story, kind, issue_type, &is_it);
+    return err == BUS_OK && !is_it && kind == BRAIN_INTENT_INVESTIGATE
+               ? end_open(story, kind, VIEW_NONE, &is_it) // the row that new names share
+               : err;
 }

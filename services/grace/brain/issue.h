@@ -11,7 +11,7 @@
 
 enum {
     BRAIN_ISSUE_KEY_MAX = 130,  // an intent, a space, an issue_type
-    BRAIN_ISSUE_MAX = 1024,     // rows, beyond which no name of a peer's gets one
+    BRAIN_ISSUE_MAX = 1024,     // rows, beyond which new names of peers share one
     BRAIN_ISSUE_PAUSE_MAX = 64, // cooldowns: about an hour at the default
     BRAIN_ISSUE_QUIET = 10,     // cooldowns: ten minutes at the default
     BRAIN_ISSUE_TEXT = 128,     // bytes of a trace_id

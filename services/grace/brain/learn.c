@@ -30,10 +30,7 @@ find_real(bus_view_t result, const char *key, double *ret_value)
 static bool
 issue_remains(bus_view_t result)
 {
-    bus_view_t value;
-    bool is_resolved = true;
-    return result.data != NULL && walk_find(result, "issue_resolved", &value) == BUS_OK &&
-           walk_as_bool(value, &is_resolved) == BUS_OK && !is_resolved;
+    return !walk_bool_at(result, "issue_resolved", true);
 }
 
 bool
@@ -209,7 +206,10 @@ brain_learn_apply(service_apply_t *apply, const void *message)
 {
     const schema_task_done_t *done = message;
     brain_story_t story;
-    bus_err_t err = brain_story_begin(&story, apply);
+    bus_err_t err = brain_story_only(apply, "htm");
+    if (err == BUS_OK) {
+        err = brain_story_begin(&story, apply);
+    }
     if (err == BUS_OK) {
         err = learn(apply, done);
     }

@@ -12,7 +12,7 @@ typedef struct {
 } brain_documents_t;
 
 // Applies task.done: learns of it and says brain.learned, ends the issue that it was to mend, and
-// looks at the queue's SLA and at documents that came in.
+// looks at the queue's SLA and at documents that came in. BUS_FULL, BUS_IO.
 BUS_CHECK bus_err_t brain_learn_apply(service_apply_t *apply, const void *message);
 // What a task taught. False: nothing (it was cancelled). Pure.
 bool brain_learn_sample(const schema_task_done_t *done, brain_sample_t *ret_sample);

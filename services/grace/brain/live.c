@@ -214,7 +214,7 @@ static void
 ask_htm(brain_live_t *self)
 {
     const client_message_t question = {
-        .topic = "req.htm.status", .body = VIEW_LITERAL("\x80"), .want = CLIENT_WANT_REPLY};
+        .topic = "req.htm.status", .body = PACK_EMPTY_MAP, .want = CLIENT_WANT_REPLY};
     if (self->call == 0 &&
         client_send(service_client(self->service), &question, on_status, self, &self->call) !=
             BUS_OK) {

@@ -22,7 +22,8 @@ const brain_metric_row_t brain_metric_rows[BRAIN_METRIC_COUNT] = {
             .baseline = 200,
             .threshold = 300,
             .well = 250,
-            .floor = 10, // a twentieth of the baseline: less is the machine's own noise
+            .floor = 10,    // a twentieth of the baseline: less is the machine's own noise
+            .least = 0.001, // the mean of no boots is 0, which is no time at all
             .most = NUMBER_MAX,
         },
     [BRAIN_METRIC_CHUNK_QUALITY] =

@@ -5,6 +5,7 @@
 #include "proto/walk.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 
 #define DRILL_DONE ".completed"
@@ -86,10 +87,7 @@ observe_trust(brain_story_t *story, bus_view_t summary)
 static bus_err_t
 observe_breaches(brain_story_t *story, bus_view_t summary)
 {
-    bus_view_t value;
-    double breaches = 0;
-    if (walk_find(summary, "sla_breaches", &value) != BUS_OK ||
-        walk_as_real(value, &breaches) != BUS_OK || !(breaches > 0)) {
+    if (!(walk_real_at(summary, "sla_breaches", 0) > 0)) {
         return BUS_OK;
     }
     return brain_intent_offer(story,
@@ -148,16 +146,12 @@ observe_telemetry(brain_story_t *story, bus_view_t values)
 static bus_err_t
 observe_queue(brain_story_t *story, bus_view_t values)
 {
-    bus_view_t value;
-    double queued = 0, running = 0;
-    bool is_known =
-        walk_find(values, "queued", &value) == BUS_OK && walk_as_real(value, &queued) == BUS_OK &&
-        walk_find(values, "running", &value) == BUS_OK && walk_as_real(value, &running) == BUS_OK;
-    if (!is_known || !(queued + running > BRAIN_INTENT_QUEUE)) {
-        return BUS_OK;
+    double open = walk_real_at(values, "queued", NAN) + walk_real_at(values, "running", NAN);
+    if (!(open > BRAIN_INTENT_QUEUE)) {
+        return BUS_OK; // few, or not said
     }
     char reasoning[REASONING_SIZE];
-    (void) snprintf(reasoning, sizeof reasoning, "%.0f tasks in the queue", queued + running);
+    (void) snprintf(reasoning, sizeof reasoning, "%.0f tasks in the queue", open);
     return brain_intent_offer(story, BRAIN_INTENT_RETRIEVAL, VIEW_NONE, values, reasoning, NULL);
 }
 
@@ -166,7 +160,10 @@ brain_observe_live(service_apply_t *apply, const void *message)
 {
     const schema_brain_observation_t *observation = message;
     brain_story_t story;
-    bus_err_t err = brain_story_begin(&story, apply);
+    bus_err_t err = brain_story_only(apply, "brain");
+    if (err == BUS_OK) {
+        err = brain_story_begin(&story, apply);
+    }
     if (err == BUS_OK && view_is(observation->kind, "telemetry")) {
         err = observe_telemetry(&story, observation->values);
     } else if (err == BUS_OK && view_is(observation->kind, "queue")) {
@@ -180,9 +177,8 @@ brain_observe_live(service_apply_t *apply, const void *message)
 static bus_err_t
 observe_anomaly(brain_story_t *story, bus_view_t anomaly)
 {
-    bus_view_t value, type;
-    if (walk_find(anomaly, "type", &value) != BUS_OK || walk_as_str(value, &type) != BUS_OK ||
-        type.size == 0 || type.size > 64) {
+    bus_view_t type = walk_text_at(anomaly, "type");
+    if (type.size == 0 || type.size > 64) {
         return BUS_OK; // nobody could say what it is
     }
     char reasoning[REASONING_SIZE];
@@ -226,7 +222,10 @@ brain_observe_sla(service_apply_t *apply, const void *message)
                     (int) sla->task_id.size,
                     sla->task_id.data);
     brain_story_t story;
-    bus_err_t err = brain_story_begin(&story, apply);
+    bus_err_t err = brain_story_only(apply, "htm");
+    if (err == BUS_OK) {
+        err = brain_story_begin(&story, apply);
+    }
     return err == BUS_OK ? brain_intent_offer(&story,
                                               BRAIN_INTENT_INVESTIGATE,
                                               VIEW_LITERAL(BREACH),

@@ -1,4 +1,7 @@
 // observe.h - what the brain goes by: drills' results, telemetry, anomalies, broken promises.
+//
+// Each applies one message, and says in consequence what it calls for. BUS_FULL, BUS_IO; a drill's
+// also what service_refuse returns.
 #pragma once
 #include "runtime/service.h"
 

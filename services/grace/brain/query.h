@@ -1,4 +1,4 @@
-// query.h - what the brain is asked.
+// query.h - what the brain is asked. Each fills the query's answer; BUS_IO.
 #pragma once
 #include "tables.h"
 

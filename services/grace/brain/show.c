@@ -27,7 +27,7 @@ pack_rows(store_txn_t *txn, brain_table_t table, uint32_t limit, row_fn *fn, pac
         err = store_next(cursor, &key, &value);
     }
     pack_count(out, place, count);
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 static void
@@ -66,7 +66,7 @@ brain_show_drifts(store_txn_t *txn, uint32_t limit, pack_t *out, uint32_t *ret_c
         err = store_prev(cursor, &key, &value);
     }
     pack_count(out, place, *ret_count);
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 static bool

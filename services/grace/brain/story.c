@@ -27,6 +27,15 @@ brain_story_begin(brain_story_t *self, service_apply_t *apply)
     return err;
 }
 
+bus_err_t
+brain_story_only(service_apply_t *apply, const char *source)
+{
+    return view_is(apply->header->source, source)
+               ? BUS_OK
+               : service_refuse(
+                     apply, BUS_UNAUTHORIZED_ACCESS, "not its source's to say", VIEW_NONE);
+}
+
 void
 brain_story_trace(brain_story_t *self, const char *word)
 {

@@ -20,6 +20,8 @@ typedef struct {
 
 // Begins with a record. Lives no longer than its `apply`. BUS_IO.
 BUS_CHECK bus_err_t brain_story_begin(brain_story_t *self, service_apply_t *apply);
+// BUS_OK where `source` said the record; else refuses it: others' word for it is no fact.
+BUS_CHECK bus_err_t brain_story_only(service_apply_t *apply, const char *source);
 // Has what is said from here on carry a trace: where the record has none, "<word>_<seq>".
 void brain_story_trace(brain_story_t *self, const char *word);
 // A remediation was said: what comes on this trace is one deeper. BUS_FULL, BUS_IO.

@@ -3,8 +3,6 @@
 
 #include "runtime/log.h"
 
-#include <assert.h>
-
 const store_table_t brain_tables[BRAIN_TABLE_COUNT] = {
     [BRAIN_METRICS] = {"metrics", STORE_KEYS_BYTES, true, "metric -> values seen, detector"},
     [BRAIN_ISSUES] = {"issues", STORE_KEYS_BYTES, true, "intent, issue -> what was done, when"},
@@ -27,26 +25,15 @@ brain_tables_get(store_txn_t *txn, brain_table_t table, bus_view_t key, void *re
     } else if (err == BUS_OK || err == BUS_CORRUPT) {
         log_error("record_damaged", "table=%s", brain_tables[table].name);
     }
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 bus_err_t
 brain_tables_last(store_txn_t *txn, brain_table_t table, uint64_t *ret_number)
 {
-    assert(brain_tables[table].keys == STORE_KEYS_UINT64);
     *ret_number = 0;
-    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key = VIEW_NONE;
-    bus_view_t value = VIEW_NONE;
-    bus_err_t err = store_cursor_open(txn, table, &cursor);
-    if (err == BUS_OK) {
-        err = store_last(cursor, &key, &value);
-    }
-    if (err == BUS_OK || err == BUS_CORRUPT) { // a damaged one has its number all the same
-        assert(key.size == sizeof *ret_number);
-        memcpy(ret_number, key.data, sizeof *ret_number);
-    }
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    bus_err_t err = store_highest(txn, table, ret_number);
+    return err == BUS_NOT_FOUND ? BUS_OK : err;
 }
 
 bus_err_t
@@ -60,7 +47,7 @@ brain_tables_fits(
     if (err == BUS_OK && !*ret_fits) {
         err = store_get(txn, table, key, &value);
         *ret_fits = err == BUS_OK || err == BUS_CORRUPT;
-        err = err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+        err = store_forgive(err);
     }
     return err;
 }

@@ -15,7 +15,7 @@ typedef enum {
     BRAIN_SCORES,   // <handler>_<task_type> -> counts (score.h)
     BRAIN_OUTCOMES, // issue_type, NUL, action -> counts
     BRAIN_DRIFTS,   // number -> brain_drift with at and trace_id, the last BRAIN_DRIFTS_MAX
-    BRAIN_SINGLES,  // "config", "queue", "documents", "counts" -> one record each
+    BRAIN_SINGLES,  // "config", "queue", "documents" -> one record each
     BRAIN_TABLE_COUNT
 } brain_table_t;
 
@@ -37,5 +37,6 @@ brain_tables_get(store_txn_t *txn, brain_table_t table, bus_view_t key, void *re
 // The highest key of a table whose keys are numbers; 0 where it is empty. BUS_IO.
 BUS_CHECK bus_err_t brain_tables_last(store_txn_t *txn, brain_table_t table, uint64_t *ret_number);
 // Whether another record of a new key fits a table of at most `count_max`, or `key` is there.
+// BUS_IO.
 BUS_CHECK bus_err_t brain_tables_fits(
     store_txn_t *txn, brain_table_t table, bus_view_t key, uint64_t count_max, bool *ret_fits);

@@ -3,62 +3,24 @@
 
 #include "dispatch.h"
 #include "proto/schema.h"
-#include "runtime/log.h"
+#include "runtime/setting.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stddef.h>
-#include <stdlib.h>
 
-static const struct {
-    const char *variable;
-    size_t offset;
-    double preset, min, max;
-} numbers[] = {
-    {"BHIV_HTM_LEASE_SECONDS", offsetof(htm_config_t, lease_seconds), 30, 0.05, 86400},
-    {"BHIV_HTM_BACKOFF_SECONDS", offsetof(htm_config_t, backoff_seconds), 1, 0.001, 3600},
-    {"BHIV_HTM_STRAINED_CPU", offsetof(htm_config_t, strained_cpu), 90, 1, 1000},
-    {"BHIV_HTM_STRAINED_MEMORY", offsetof(htm_config_t, strained_memory), 85, 1, 1000},
+#define AT(field) offsetof(htm_config_t, field)
+static const setting_row_t rows[] = {
+    {"BHIV_HTM_LEASE_SECONDS", SETTING_REAL, AT(lease_seconds), 30, 0.05, 86400},
+    {"BHIV_HTM_BACKOFF_SECONDS", SETTING_REAL, AT(backoff_seconds), 1, 0.001, 3600},
+    {"BHIV_HTM_LOSSES_MAX", SETTING_COUNT, AT(losses_max), 5, 1, 100},
+    {"BHIV_HTM_STRAINED_CPU", SETTING_REAL, AT(strained_cpu), 90, 1, 1000},
+    {"BHIV_HTM_STRAINED_MEMORY", SETTING_REAL, AT(strained_memory), 85, 1, 1000},
 };
-
-static bool
-read_number(const char *name, double preset, double *ret_value)
-{
-    const char *text = getenv(name);
-    if (text == NULL || text[0] == '\0') {
-        *ret_value = preset;
-        return true;
-    }
-    char *end = NULL;
-    errno = 0;
-    *ret_value = strtod(text, &end);
-    return errno == 0 && end != text && *end == '\0';
-}
-
-static bus_err_t
-refuse(const char *variable, double min, double max)
-{
-    log_error("config_refused", "variable=%s want_from=%g to=%g", variable, min, max);
-    return BUS_VALIDATION_FAILED;
-}
+#undef AT
 
 bus_err_t
 htm_config_read(htm_config_t *ret_config)
 {
-    double value;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        if (!read_number(numbers[i].variable, numbers[i].preset, &value) ||
-            !(value >= numbers[i].min && value <= numbers[i].max)) {
-            return refuse(numbers[i].variable, numbers[i].min, numbers[i].max);
-        }
-        memcpy((char *) ret_config + numbers[i].offset, &value, sizeof value);
-    }
-    if (!read_number("BHIV_HTM_LOSSES_MAX", 5, &value) || !(value >= 1 && value <= 100) ||
-        value != (double) (int64_t) value) {
-        return refuse("BHIV_HTM_LOSSES_MAX", 1, 100);
-    }
-    ret_config->losses_max = (int64_t) value;
-    return BUS_OK;
+    return setting_read(rows, sizeof rows / sizeof *rows, ret_config);
 }
 
 void
@@ -77,11 +39,26 @@ htm_config_pack(const service_options_t *options BUS_UNUSED, pack_t *out)
     schema_encode(&SCHEMA_htm_config, &message, out);
 }
 
+static bool
+is_within(size_t offset, double value)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].offset == offset) {
+            return value >= rows[i].min && value <= rows[i].max; // never where it is no number
+        }
+    }
+    return false;
+}
+
 bus_err_t
 htm_config_apply(service_apply_t *apply, const void *message)
 {
     const schema_htm_config_t *config = message;
     htm_state_t *state = apply->state;
+    if (!is_within(offsetof(htm_config_t, lease_seconds), config->lease_seconds.value) ||
+        !is_within(offsetof(htm_config_t, backoff_seconds), config->backoff_seconds.value)) {
+        return service_refuse(apply, BUS_VALIDATION_FAILED, "seconds out of bounds", VIEW_NONE);
+    }
     htm_settings_t *settings = &state->totals.settings;
     settings->lease_us = (uint64_t) (config->lease_seconds.value * 1e6 + 0.5);
     settings->backoff_us = (uint64_t) (config->backoff_seconds.value * 1e6 + 0.5);

@@ -96,12 +96,16 @@ check_room(service_apply_t *apply, const htm_worker_word_t *word, const htm_work
 {
     const htm_state_t *state = apply->state;
     uint32_t slots = htm_worker_slots(state->workers) - (known != NULL ? known->slots : 0);
+    // Who says fewer slots than it has tasks keeps these: they count as well.
+    uint64_t busy = known != NULL ? known->busy : 0;
+    uint64_t running = state->totals.running > busy ? state->totals.running - busy : 0;
     uint32_t handlers = htm_queue_handlers(state->queue);
     for (uint32_t i = 0; i < word->handler_count; i++) {
         handlers += htm_queue_find(state->queue, word->handlers[i]) == NULL ? 1 : 0;
     }
     if ((known == NULL && htm_worker_count(state->workers) >= HTM_WORKERS_MAX) ||
-        slots + word->slots > HTM_WORKER_SLOTS_ALL) {
+        slots + word->slots > HTM_WORKER_SLOTS_ALL ||
+        running + word->slots > HTM_WORKER_SLOTS_ALL) {
         return service_refuse(apply, BUS_BUSY, "there are too many workers", VIEW_NONE);
     }
     if (handlers > HTM_QUEUE_HANDLERS_MAX) {

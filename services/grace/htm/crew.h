@@ -1,4 +1,6 @@
 // crew.h - workers come, go, and say something.
+//
+// Each applies one message, and returns what service_refuse does or what the store did.
 #pragma once
 #include "state.h"
 

@@ -17,8 +17,7 @@ enum {
     STRAINED_RESERVE = 75
 };
 
-// Whether the reserve leaves a slot of this handler to a task of lower priority. There is always
-// one.
+// Whether the reserve leaves a slot of this handler to a normal or low task. It leaves one always.
 static bool
 is_within_reserve(const htm_handler_t *handler, const htm_settings_t *settings)
 {
@@ -31,7 +30,7 @@ is_within_reserve(const htm_handler_t *handler, const htm_settings_t *settings)
     }
     uint64_t slots = 0;
     for (uint32_t i = 0; i < handler->worker_count; i++) {
-        slots += handler->workers[i].by->slots;
+        slots += handler->workers[i]->slots;
     }
     uint64_t used = (uint64_t) handler->running[HTM_NORMAL] + handler->running[HTM_LOW];
     return used < slots - slots * reserve / PERCENT;

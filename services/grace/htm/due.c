@@ -9,18 +9,6 @@
 
 #include <endian.h>
 
-enum { KEY_SIZE = 16 };
-
-static bus_view_t
-key_make(uint8_t key[KEY_SIZE], uint64_t at_us, uint64_t seq)
-{
-    uint64_t big_at = htobe64(at_us);
-    uint64_t big_seq = htobe64(seq);
-    memcpy(key, &big_at, sizeof big_at);
-    memcpy(key + sizeof big_at, &big_seq, sizeof big_seq);
-    return view_from(key, KEY_SIZE);
-}
-
 // --- Planning ------------------------------------------------------------------------------------
 
 // 0: nothing is due of it any more.
@@ -52,16 +40,18 @@ htm_due_save(service_apply_t *apply, htm_task_t *task)
 {
     const htm_state_t *state = apply->state;
     uint64_t next = next_look(task, &state->totals.settings);
-    uint8_t key[KEY_SIZE];
+    uint8_t key[HTM_TABLES_TIME_KEY];
     bus_err_t err = BUS_OK;
     if (next != task->row.due_us) {
         if (task->row.due_us != 0) {
             err = htm_tables_drop(
-                apply->txn, HTM_DUE, key_make(key, task->row.due_us, task->row.seq));
+                apply->txn, HTM_DUE, htm_tables_time_key(key, task->row.due_us, task->row.seq));
         }
         if (err == BUS_OK && next != 0) {
-            err = store_put(
-                apply->txn, HTM_DUE, key_make(key, next, task->row.seq), view_from("", 0));
+            err = store_put(apply->txn,
+                            HTM_DUE,
+                            htm_tables_time_key(key, next, task->row.seq),
+                            view_from("", 0));
         }
         task->row.due_us = next;
     }
@@ -81,7 +71,7 @@ first(store_txn_t *txn, uint64_t *ret_at_us, uint64_t *ret_seq)
     if (err == BUS_OK) {
         err = store_first(cursor, &key, &value);
     }
-    while ((err == BUS_OK || err == BUS_CORRUPT) && key.size != KEY_SIZE) {
+    while ((err == BUS_OK || err == BUS_CORRUPT) && key.size != HTM_TABLES_TIME_KEY) {
         err = store_next(cursor, &key, &value);
     }
     if (err != BUS_OK && err != BUS_CORRUPT) {
@@ -133,8 +123,8 @@ look_at(service_apply_t *apply, uint64_t due_us, uint64_t seq)
     }
     log_error("due_unreadable", "seq=%llu error=%s", (unsigned long long) seq, error_text(err));
     state->totals.statistics.damaged++;
-    uint8_t key[KEY_SIZE];
-    return htm_tables_drop(apply->txn, HTM_DUE, key_make(key, due_us, seq));
+    uint8_t key[HTM_TABLES_TIME_KEY];
+    return htm_tables_drop(apply->txn, HTM_DUE, htm_tables_time_key(key, due_us, seq));
 }
 
 bus_err_t
@@ -143,7 +133,11 @@ htm_due_clock(service_apply_t *apply, const void *message)
     const schema_task_clock_t *clock = message;
     uint64_t at = apply->header->at;
     bus_err_t err = BUS_OK;
-    if (clock->resumed.has && clock->resumed.value) {
+    bool is_resumed = clock->resumed.has && clock->resumed.value;
+    if (is_resumed && !view_is(apply->header->source, "htm")) {
+        return service_refuse(apply, BUS_UNAUTHORIZED_ACCESS, "HTM alone says so", VIEW_NONE);
+    }
+    if (is_resumed) {
         htm_state_t *state = apply->state;
         state->resumes++;
         state->resumed_us = at;

@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <xxhash.h>
 
+#define NAME_PREFIX "task_"
+
 enum {
     LEASE_SECONDS_MAX = 86400,
     LEASE_MS_MIN = 50,
     DAY_SECONDS = 86400,
-    NAME_TRIES = 8, // where task_<seq> is somebody's own name for a task
-    NAME_SIZE = 48,
 };
 
 static const uint64_t sla_seconds[HTM_RANK_COUNT] = {
@@ -90,10 +90,28 @@ check_numbers(service_apply_t *apply, const htm_enqueue_t *wanted)
     return BUS_OK;
 }
 
+// task_<seq> is what the queue calls a task: governance and memory know an intent's task by it.
+static bool
+is_ours(bus_view_t name)
+{
+    const bus_view_t prefix = VIEW_LITERAL(NAME_PREFIX);
+    size_t at = prefix.size;
+    if (!view_starts(name, prefix)) {
+        return false;
+    }
+    while (at < name.size && name.data[at] >= '0' && name.data[at] <= '9') {
+        at++;
+    }
+    return at > prefix.size && at == name.size;
+}
+
 static bus_err_t
 check(service_apply_t *apply, const htm_enqueue_t *wanted, bus_view_t handler)
 {
     const htm_state_t *state = apply->state;
+    if (is_ours(wanted->task_id)) {
+        return invalid(apply, "task_id", "task_ and a number is the queue's own name for a task");
+    }
     if (!htm_enqueue_is_token(handler)) {
         return invalid(apply, "handler", "must be one token of A-Z a-z 0-9 _ -");
     }
@@ -114,32 +132,13 @@ check(service_apply_t *apply, const htm_enqueue_t *wanted, bus_view_t handler)
     return BUS_OK;
 }
 
+void
+htm_enqueue_name(uint64_t seq, char ret_name[HTM_ENQUEUE_NAME_SIZE])
+{
+    (void) snprintf(ret_name, HTM_ENQUEUE_NAME_SIZE, NAME_PREFIX "%llu", (unsigned long long) seq);
+}
+
 // --- Making it -----------------------------------------------------------------------------------
-
-static bool
-is_taken(store_txn_t *txn, bus_view_t name, bus_err_t *ret_err)
-{
-    bus_view_t value;
-    bus_err_t err = store_get(txn, HTM_IDS, name, &value);
-    *ret_err = err == BUS_IO ? err : BUS_OK;
-    return err != BUS_NOT_FOUND;
-}
-
-// BUS_CONFLICT where all that it tries are taken.
-static bus_err_t
-make_name(service_apply_t *apply, char name[NAME_SIZE])
-{
-    unsigned long long seq = apply->header->seq;
-    bus_err_t err = BUS_OK;
-    for (unsigned i = 0; i < NAME_TRIES && err == BUS_OK; i++) {
-        (void) snprintf(name, NAME_SIZE, i == 0 ? "task_%llu" : "task_%llu_%u", seq, i);
-        if (!is_taken(apply->txn, view_from_text(name), &err)) {
-            return err;
-        }
-    }
-    return err == BUS_OK ? service_refuse(apply, BUS_CONFLICT, "its name is taken", VIEW_NONE)
-                         : err;
-}
 
 static void
 fill(const service_apply_t *apply, const htm_enqueue_t *wanted, htm_task_t *task)
@@ -262,10 +261,10 @@ htm_enqueue_add(service_apply_t *apply, const htm_enqueue_t *wanted)
     }
     fill(apply, wanted, &task);
     err = check(apply, wanted, task.texts[HTM_TASK_HANDLER]);
-    char name[NAME_SIZE];
+    char name[HTM_ENQUEUE_NAME_SIZE];
     task.texts[HTM_TASK_ID] = wanted->task_id;
-    if (err == BUS_OK && wanted->task_id.size == 0) {
-        err = make_name(apply, name);
+    if (wanted->task_id.size == 0) {
+        htm_enqueue_name(apply->header->seq, name);
         task.texts[HTM_TASK_ID] = view_from_text(name);
     }
     bool fits = false;

@@ -8,6 +8,7 @@ enum {
     HTM_ENQUEUE_HELD_MAX = 10000, // of them, for governance: nobody waits for that many verdicts
     HTM_ENQUEUE_DELAY_DAYS_MAX = 366,
     HTM_ENQUEUE_SLA_DAYS_MAX = 3660,
+    HTM_ENQUEUE_NAME_SIZE = 32,
 };
 
 // What a task is to be. Absent views and has-less numbers stand for the defaults.
@@ -34,6 +35,8 @@ bus_err_t htm_enqueue_add(service_apply_t *apply, const htm_enqueue_t *wanted);
 // task.enqueue
 bus_err_t htm_enqueue_apply(service_apply_t *apply, const void *message);
 
+// What the queue calls the task of a record: task_<seq>. Nobody else may give such a name.
+void htm_enqueue_name(uint64_t seq, char ret_name[HTM_ENQUEUE_NAME_SIZE]);
 // Whether a text can be one token of a topic.
 bool htm_enqueue_is_token(bus_view_t text);
 // Refuses where too much is open. BUS_OK otherwise.

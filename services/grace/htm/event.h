@@ -6,8 +6,8 @@
 
 enum { HTM_EVENT_MAX = 100 }; // of one task: later ones are counted, not kept
 
-// Adds one, and counts it in the task, which the caller saves. `detail` may be NULL. BUS_FULL,
-// BUS_IO.
+// Adds one, and counts it in the task, which the caller saves. `detail` may be absent.
+// BUS_FULL, BUS_IO.
 BUS_CHECK bus_err_t htm_event_add(
     store_txn_t *txn, htm_task_t *task, uint64_t at_us, const char *what, bus_view_t detail);
 // Removes all of a task. BUS_IO.

@@ -6,20 +6,17 @@
 #include "enqueue.h"
 #include "outcome.h"
 #include "proto/walk.h"
+#include "say.h"
 
 // details.action, else the intent itself.
 static bus_view_t
 type_of(const schema_intent_task_t *intent)
 {
-    bus_view_t value, action;
     if (intent->task_type.data != NULL) {
         return intent->task_type;
     }
-    if (intent->details.data != NULL && walk_find(intent->details, "action", &value) == BUS_OK &&
-        walk_as_str(value, &action) == BUS_OK && action.size > 0) {
-        return action;
-    }
-    return intent->intent;
+    bus_view_t action = walk_text_at(intent->details, "action");
+    return action.size > 0 ? action : intent->intent;
 }
 
 static bus_view_t
@@ -39,7 +36,7 @@ pack_context(const schema_intent_task_t *intent, pack_t *out)
         pack_raw(out, intent->context);
         return;
     }
-    bus_view_t details = intent->details.data != NULL ? intent->details : VIEW_LITERAL("\x80");
+    bus_view_t details = intent->details.data != NULL ? intent->details : PACK_EMPTY_MAP;
     walk_pairs_t pairs = walk_pairs(details);
     bus_view_t key, value;
     uint32_t count = 1;
@@ -59,10 +56,9 @@ pack_context(const schema_intent_task_t *intent, pack_t *out)
     pack_count(out, place, count);
 }
 
-bus_err_t
-htm_intent_apply(service_apply_t *apply, const void *message)
+static bus_err_t
+take(service_apply_t *apply, const schema_intent_task_t *intent)
 {
-    const schema_intent_task_t *intent = message;
     const htm_state_t *state = apply->state;
     bus_view_t type = type_of(intent);
     if (type.size > HTM_TASK_NAME_MAX) {
@@ -87,6 +83,42 @@ htm_intent_apply(service_apply_t *apply, const void *message)
         .is_held = state->totals.settings.is_gated,
     };
     return htm_enqueue_add(apply, &wanted);
+}
+
+// It becomes no task: it is over, and who counts it as open (governance, the brain) is to hear so.
+static bus_err_t
+say_refused(service_apply_t *apply, const schema_intent_task_t *intent, bus_err_t why)
+{
+    char name[HTM_ENQUEUE_NAME_SIZE];
+    htm_enqueue_name(apply->header->seq, name);
+    bus_view_t type = type_of(intent);
+    bus_view_t handler = handler_of(intent);
+    uint64_t at = apply->header->at;
+    htm_task_t task = {
+        .row = {.seq = apply->header->seq,
+                .queued_us = at,
+                .finished_us = at,
+                .rank = (uint8_t) htm_tables_find_priority(intent->priority),
+                .status = HTM_IS_CANCELLED},
+        .texts = {[HTM_TASK_ID] = view_from_text(name),
+                  [HTM_TASK_TYPE] = type.size <= HTM_TASK_NAME_MAX ? type : intent->intent,
+                  [HTM_TASK_HANDLER] = handler.size > 0 ? handler : VIEW_LITERAL("unknown"),
+                  [HTM_TASK_TRACE] = apply->header->trace_id,
+                  [HTM_TASK_INTENT] = intent->intent,
+                  [HTM_TASK_ISSUE] = intent->issue_type,
+                  [HTM_TASK_REASON] = view_from_text(error_meaning(why))},
+    };
+    bus_err_t err = htm_say_done(apply, &task, VIEW_NONE);
+    return err == BUS_OK ? why : err;
+}
+
+bus_err_t
+htm_intent_apply(service_apply_t *apply, const void *message)
+{
+    const schema_intent_task_t *intent = message;
+    bus_err_t err = take(apply, intent);
+    bool is_refused = err != BUS_OK && err != BUS_FULL && err != BUS_IO && err != BUS_CORRUPT;
+    return is_refused ? say_refused(apply, intent, err) : err;
 }
 
 // --- Governance ----------------------------------------------------------------------------------
@@ -117,9 +149,13 @@ htm_intent_verdict(service_apply_t *apply, const void *message)
 {
     const schema_governance_verdict_t *verdict = message;
     htm_task_t task;
+    if (!view_is(apply->header->source, "kernel-governance")) {
+        return service_refuse(
+            apply, BUS_UNAUTHORIZED_ACCESS, "the kernel governance alone says so", VIEW_NONE);
+    }
     bus_err_t err = htm_task_load(apply->txn, (uint64_t) verdict->intent_seq.value, &task);
     if (err == BUS_OK && task.row.status == HTM_IS_HELD) {
         err = decide(apply, &task, verdict);
     }
-    return htm_dispatch_finish(apply, err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err);
+    return htm_dispatch_finish(apply, store_forgive(err));
 }

@@ -1,4 +1,6 @@
 // intent.h - layer3.intent.task: what somebody wants becomes a task, once governance let it.
+//
+// Each applies one message, and returns what service_refuse does or what the store did.
 #pragma once
 #include "state.h"
 

@@ -8,23 +8,11 @@
 #include "say.h"
 
 #include <assert.h>
-#include <endian.h>
 
 enum {
     BACKOFF_DOUBLINGS_MAX = 6, // 2^6 is over BACKOFF_FACTOR_MAX
     BACKOFF_FACTOR_MAX = 60,
-    DELAYED_KEY_SIZE = 16,
 };
-
-static bus_view_t
-delayed_key(uint8_t key[DELAYED_KEY_SIZE], const htm_task_t *task)
-{
-    uint64_t big_at = htobe64(task->row.ready_us);
-    uint64_t big_seq = htobe64(task->row.seq);
-    memcpy(key, &big_at, sizeof big_at);
-    memcpy(key + sizeof big_at, &big_seq, sizeof big_seq);
-    return view_from(key, DELAYED_KEY_SIZE);
-}
 
 // --- Waiting -------------------------------------------------------------------------------------
 
@@ -39,16 +27,20 @@ htm_outcome_wait(service_apply_t *apply, htm_task_t *task, uint64_t delay_us)
     if (delay_us == 0) {
         return htm_queue_push(state->queue, apply->txn, task);
     }
-    uint8_t key[DELAYED_KEY_SIZE];
-    return store_put(apply->txn, HTM_DELAYED, delayed_key(key, task), view_from("", 0));
+    uint8_t key[HTM_TABLES_TIME_KEY];
+    return store_put(apply->txn,
+                     HTM_DELAYED,
+                     htm_tables_time_key(key, task->row.ready_us, task->row.seq),
+                     view_from("", 0));
 }
 
 bus_err_t
 htm_outcome_wake(service_apply_t *apply, htm_task_t *task)
 {
     htm_state_t *state = apply->state;
-    uint8_t key[DELAYED_KEY_SIZE];
-    bus_err_t err = htm_tables_drop(apply->txn, HTM_DELAYED, delayed_key(key, task));
+    uint8_t key[HTM_TABLES_TIME_KEY];
+    bus_err_t err = htm_tables_drop(
+        apply->txn, HTM_DELAYED, htm_tables_time_key(key, task->row.ready_us, task->row.seq));
     task->row.is_delayed = 0;
     return err == BUS_OK ? htm_queue_push(state->queue, apply->txn, task) : err;
 }
@@ -64,9 +56,10 @@ htm_outcome_withdraw(service_apply_t *apply, htm_task_t *task)
     assert(task->row.status == HTM_IS_WAITING);
     state->totals.waiting[task->row.rank]--;
     if (task->row.is_delayed) {
-        uint8_t key[DELAYED_KEY_SIZE];
+        uint8_t key[HTM_TABLES_TIME_KEY];
         task->row.is_delayed = 0;
-        return htm_tables_drop(apply->txn, HTM_DELAYED, delayed_key(key, task));
+        return htm_tables_drop(
+            apply->txn, HTM_DELAYED, htm_tables_time_key(key, task->row.ready_us, task->row.seq));
     }
     return htm_queue_remove(state->queue, apply->txn, task);
 }

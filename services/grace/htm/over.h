@@ -3,11 +3,8 @@
 #include "state.h"
 
 enum {
-    // Kept of each status: dead letters have their own, so that completed tasks do not push them
-    // out.
-    HTM_OVER_MAX = 100000,
-    // Removed to make room for one: what a record costs at most.
-    HTM_OVER_REMOVED_MAX = 100,
+    HTM_OVER_MAX = 100000,      // kept of each status, so that none pushes out dead letters
+    HTM_OVER_REMOVED_MAX = 100, // to make room for one: what a record costs at most
 };
 // Contexts and results together: a quarter of the smallest map that a store has by default, so that
 // rows and their indexes always find room.

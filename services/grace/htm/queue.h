@@ -23,10 +23,6 @@ typedef struct {
     uint64_t seq;
 } htm_place_t;
 
-typedef struct {
-    htm_worker_t *by;
-} htm_queue_served_t;
-
 typedef struct htm_handler {
     struct htm_handler *chain;          // in the queue's hash
     struct htm_handler *prev, *next;    // of all
@@ -37,7 +33,7 @@ typedef struct htm_handler {
     bool knows_first;                   // `first` is the first of them
     htm_place_t first;
     uint32_t running[HTM_RANK_COUNT]; // by the priority with which they started
-    htm_queue_served_t *workers;      // that serve it, in no order
+    htm_worker_t **workers;           // that serve it, in no order
     uint32_t worker_count;
     uint32_t worker_room;
     char text[HTM_TASK_NAME_MAX];

@@ -8,13 +8,13 @@
 
 typedef struct htm_resend htm_resend_t;
 
-htm_resend_t *htm_resend_new(service_t *service, const htm_state_t *state);
-void htm_resend_destroy(htm_resend_t **self_p);
 typedef enum {
     HTM_RESEND_RECALLED, // what workers have that said ready again
     HTM_RESEND_UNTOLD,   // that, and what this process did not hand out itself: it is new
     HTM_RESEND_ALL       // whatever started before the last task.clock with `resumed`
 } htm_resend_which_t;
 
+htm_resend_t *htm_resend_new(service_t *service, const htm_state_t *state);
+void htm_resend_destroy(htm_resend_t **self_p);
 // Begins with the first lease; goes on by itself, a slice a turn of the loop.
 void htm_resend_begin(htm_resend_t *self, htm_resend_which_t which);

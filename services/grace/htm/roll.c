@@ -73,22 +73,20 @@ compare(const void *a_p, const void *b_p)
 static uint64_t *
 read_list(bus_view_t body, size_t *ret_count)
 {
-    bus_view_t list;
-    walk_item_t head;
+    bus_view_t list, peer;
     if (walk_find(body, "peers", &list) != BUS_OK) {
         return NULL;
     }
-    walk_t walk = walk_from(list);
-    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY || head.count > LISTED_MAX) {
+    walk_items_t items = walk_items(list);
+    if (items.left > LISTED_MAX) {
         return NULL;
     }
-    uint64_t *hashes = calloc((size_t) head.count + 1, sizeof *hashes);
+    uint64_t *hashes = calloc((size_t) items.left + 1, sizeof *hashes);
     assert(hashes);
     size_t count = 0;
-    for (uint32_t i = 0; i < head.count; i++) {
-        bus_view_t peer, value, instance;
-        if (walk_skip(&walk, &peer) == BUS_OK && walk_find(peer, "instance", &value) == BUS_OK &&
-            walk_as_str(value, &instance) == BUS_OK) {
+    while (walk_items_next(&items, &peer)) {
+        bus_view_t instance = walk_text_at(peer, "instance");
+        if (instance.data != NULL) {
             hashes[count++] = XXH3_64bits(instance.data, instance.size);
         }
     }
@@ -182,7 +180,7 @@ ask(htm_roll_t *self)
     self->asked_head = client_head(client);
     const client_message_t message = {
         .topic = "$bus.peers",
-        .body = VIEW_LITERAL("\x80"),
+        .body = PACK_EMPTY_MAP,
         .want = CLIENT_WANT_REPLY,
         .timeout_ms = ASK_MS,
     };

@@ -7,7 +7,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { IN_A_ROW = 2, POINTS_BELOW = 5 };
+enum {
+    IN_A_ROW = 2,         // messages that decide
+    POINTS_BELOW = 5,     // percent between strained and no longer
+    FIGURE_MAX = 1000000, // percent: what is above it is no figure
+};
 
 struct htm_strain {
     service_t *service;
@@ -20,16 +24,12 @@ struct htm_strain {
     pack_t *body;
 };
 
+// What is told, where it can be a percentage of so many processors.
 static double
 figure(bus_view_t body, const char *path, double otherwise)
 {
-    bus_view_t value;
-    double number;
-    if (walk_find_path(body, path, &value) != BUS_OK || walk_as_real(value, &number) != BUS_OK ||
-        !(number >= 0 && number <= 1e6)) {
-        return otherwise;
-    }
-    return number;
+    double number = walk_real_at(body, path, otherwise);
+    return number >= 0 && number <= FIGURE_MAX ? number : otherwise;
 }
 
 // What it should be by what was told; as it is where that is not clear yet.

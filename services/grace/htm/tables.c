@@ -1,6 +1,8 @@
 // tables.c - the queue's tables on disk.
 #include "tables.h"
 
+#include <endian.h>
+
 #define TOTALS_KEY VIEW_LITERAL("totals")
 
 const store_table_t htm_tables[HTM_TABLE_COUNT] = {
@@ -47,6 +49,16 @@ bus_err_t
 htm_tables_save(store_txn_t *txn, const htm_totals_t *totals)
 {
     return store_put(txn, HTM_TOTALS, TOTALS_KEY, view_from(totals, sizeof *totals));
+}
+
+bus_view_t
+htm_tables_time_key(uint8_t key[HTM_TABLES_TIME_KEY], uint64_t at_us, uint64_t seq)
+{
+    uint64_t big_at = htobe64(at_us);
+    uint64_t big_seq = htobe64(seq);
+    memcpy(key, &big_at, sizeof big_at);
+    memcpy(key + sizeof big_at, &big_seq, sizeof big_seq);
+    return view_from(key, HTM_TABLES_TIME_KEY);
 }
 
 bus_err_t

@@ -82,6 +82,10 @@ BUS_CHECK bus_err_t htm_tables_load(store_txn_t *txn, htm_totals_t *ret_totals);
 // BUS_FULL, BUS_IO.
 BUS_CHECK bus_err_t htm_tables_save(store_txn_t *txn, const htm_totals_t *totals);
 
+// The key of HTM_DELAYED and HTM_DUE.
+enum { HTM_TABLES_TIME_KEY = 16 };
+bus_view_t htm_tables_time_key(uint8_t key[HTM_TABLES_TIME_KEY], uint64_t at_us, uint64_t seq);
+
 // Removes a record that may not be there. BUS_IO.
 BUS_CHECK bus_err_t htm_tables_drop(store_txn_t *txn, htm_table_t table, bus_view_t key);
 

@@ -119,7 +119,7 @@ htm_task_context(store_txn_t *txn, uint64_t seq, bus_view_t *ret_context)
 {
     bus_err_t err = store_get(txn, HTM_CONTEXTS, STORE_U64(seq), ret_context);
     if (err == BUS_NOT_FOUND) {
-        *ret_context = VIEW_LITERAL("\x80");
+        *ret_context = PACK_EMPTY_MAP;
         return BUS_OK;
     }
     return err;

@@ -119,14 +119,14 @@ serve(htm_handler_t *handler, htm_worker_t *worker)
             realloc(handler->workers, handler->worker_room * sizeof *handler->workers);
         assert(handler->workers);
     }
-    handler->workers[handler->worker_count++].by = worker;
+    handler->workers[handler->worker_count++] = worker;
 }
 
 static void
 serve_no_more(htm_handler_t *handler, const htm_worker_t *worker)
 {
     uint32_t place = 0;
-    while (handler->workers[place].by != worker) {
+    while (handler->workers[place] != worker) {
         place++;
         assert(place < handler->worker_count);
     }
@@ -410,7 +410,7 @@ htm_worker_choose(const htm_handler_t *handler)
 {
     htm_worker_t *best = NULL;
     for (uint32_t i = 0; i < handler->worker_count; i++) {
-        htm_worker_t *worker = handler->workers[i].by;
+        htm_worker_t *worker = handler->workers[i];
         if (htm_worker_free(worker) > 0 && (best == NULL || is_better(worker, best))) {
             best = worker;
         }

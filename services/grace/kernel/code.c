@@ -13,10 +13,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NAME "kernel-code"
-#define EMPTY VIEW_LITERAL("\x80")
 
 enum {
     SETTLE_MS = 500,  // after news, so that one look sees all that come together
@@ -56,12 +56,8 @@ struct state {
     kernel_watch_news_t news;
 };
 
-static const kernel_watch_setting_t settings[] = {
-    {"BHIV_CODE_SECONDS",
-     offsetof(state_t, settings.look_s),
-     60,
-     KERNEL_WATCH_SECONDS_MIN,
-     KERNEL_WATCH_SECONDS_MAX},
+static const setting_row_t settings[] = {
+    KERNEL_WATCH_SECONDS_ROW("BHIV_CODE_SECONDS", state_t, settings.look_s, 60),
     KERNEL_WATCH_ANOMALY_ROW(state_t, settings.anomaly_s),
 };
 
@@ -88,7 +84,7 @@ look_in(state_t *self, unsigned delay_ms)
 
 // --- Judging -------------------------------------------------------------------------------------
 
-// FNV-1a over who differs and how: whether it is news.
+// Of who differs and how: whether it is news.
 static uint64_t
 hash_differing(const state_t *self)
 {
@@ -96,10 +92,7 @@ hash_differing(const state_t *self)
     for (size_t i = 0; i < self->peers.count; i++) {
         const kernel_code_peer_t *peer = &self->peers.at[i];
         unsigned differences = kernel_code_peers_compare(&self->ours, peer);
-        uint64_t one = UINT64_C(14695981039346656037) ^ differences;
-        for (const char *at = peer->instance; *at != '\0'; at++) {
-            one = (one ^ (unsigned char) *at) * UINT64_C(1099511628211);
-        }
+        uint64_t one = XXH3_64bits_withSeed(peer->instance, strlen(peer->instance), differences);
         hash += differences == 0 ? 0 : one | 1; // a sum: the list has no order
     }
     return hash;
@@ -144,21 +137,15 @@ tick(service_query_t *query)
 
 // --- Looking -------------------------------------------------------------------------------------
 
-static bool
-is_answer(const client_answer_t *answer)
-{
-    return answer->event == CLIENT_REPLIED && answer->err == BUS_OK;
-}
-
 static void
 on_health(void *arg, const client_answer_t *answer)
 {
     asked_t *asked = arg;
     state_t *self = asked->state;
-    if (answer->event == CLIENT_ACKED || answer->err == BUS_ABORTED) {
+    if (kernel_watch_is_given_up(answer)) {
         return;
     }
-    if (is_answer(answer)) {
+    if (kernel_watch_is_answered(answer)) {
         kernel_code_peers_take_health(&self->peers, asked->service, answer->body);
     }
     if (--self->open == 0) {
@@ -201,7 +188,7 @@ ask_all(state_t *self, size_t listed)
         snprintf(topic, sizeof topic, "req.%s.health", peer->service);
         asked->state = self;
         memcpy(asked->service, peer->service, sizeof asked->service);
-        self->open += kernel_watch_ask(client, topic, EMPTY, on_health, asked);
+        self->open += kernel_watch_ask(client, topic, PACK_EMPTY_MAP, on_health, asked);
     }
     client_release(client);
     if (--self->open == 0) {
@@ -213,11 +200,11 @@ static void
 on_stats(void *arg, const client_answer_t *answer)
 {
     state_t *self = arg;
-    if (answer->event == CLIENT_ACKED || answer->err == BUS_ABORTED) {
+    if (kernel_watch_is_given_up(answer)) {
         return;
     }
     self->open = 0;
-    if (is_answer(answer)) {
+    if (kernel_watch_is_answered(answer)) {
         size_t listed = self->peers.count;
         kernel_code_peers_take_broker(&self->peers, answer->body); // which answers no requests
         ask_all(self, listed);
@@ -230,14 +217,14 @@ static void
 on_peers(void *arg, const client_answer_t *answer)
 {
     state_t *self = arg;
-    if (answer->event == CLIENT_ACKED || answer->err == BUS_ABORTED) {
+    if (kernel_watch_is_given_up(answer)) {
         return;
     }
     self->open = 0;
-    if (is_answer(answer)) {
+    if (kernel_watch_is_answered(answer)) {
         kernel_code_peers_take(&self->peers, answer->body);
-        self->open =
-            kernel_watch_ask(service_client(self->service), "$bus.stats", EMPTY, on_stats, self);
+        self->open = kernel_watch_ask(
+            service_client(self->service), "$bus.stats", PACK_EMPTY_MAP, on_stats, self);
     }
     if (self->open == 0) {
         look_in(self, AGAIN_MS);
@@ -253,7 +240,7 @@ look(state_t *self)
         return;
     }
     self->open = client_is_connected(client) &&
-                 kernel_watch_ask(client, "$bus.peers", EMPTY, on_peers, self);
+                 kernel_watch_ask(client, "$bus.peers", PACK_EMPTY_MAP, on_peers, self);
     if (self->open == 0) {
         look_in(self, AGAIN_MS);
     }
@@ -337,7 +324,7 @@ open_state(const service_options_t *options BUS_UNUSED,
     kernel_code_peers_init(&self->peers);
     kernel_code_peers_init(&self->settled);
     *ret_state = self;
-    bus_err_t err = kernel_watch_settings(settings, COUNT(settings), self);
+    bus_err_t err = setting_read(settings, COUNT(settings), self);
     if (err != BUS_OK) {
         close_state(ret_state);
     }

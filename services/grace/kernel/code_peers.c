@@ -82,15 +82,7 @@ kernel_code_peers_clear(kernel_code_peers_t *self)
     self->at = NULL;
 }
 
-static void
-copy(char *ret_text, size_t size, bus_view_t text)
-{
-    size_t kept = text.size < size ? text.size : size - 1;
-    memcpy(ret_text, text.data, kept);
-    ret_text[kept] = '\0';
-}
-
-#define COPY(array, text) copy((array), sizeof(array), (text))
+#define COPY(array, text) ((void) view_copy((text), (array), sizeof(array)))
 
 static kernel_code_peer_t *
 add(kernel_code_peers_t *self)
@@ -107,11 +99,11 @@ add(kernel_code_peers_t *self)
 void
 kernel_code_peers_take(kernel_code_peers_t *self, bus_view_t answer)
 {
-    kernel_watch_items_t items = kernel_watch_items(answer, "peers");
+    walk_items_t items = walk_items_at(answer, "peers");
     bus_view_t item;
     self->count = 0;
     self->skipped = 0;
-    while (kernel_watch_next(&items, &item)) {
+    while (walk_items_next(&items, &item)) {
         kernel_watch_peer_t said;
         kernel_watch_peer(item, &said);
         kernel_code_peer_t *peer = add(self);
@@ -129,9 +121,9 @@ kernel_code_peers_take(kernel_code_peers_t *self, bus_view_t answer)
 static void
 copy_field(char *ret_text, size_t size, bus_view_t map, const char *key)
 {
-    bus_view_t text = kernel_watch_text(map, key);
+    bus_view_t text = walk_text_at(map, key);
     if (text.data != NULL) {
-        copy(ret_text, size, text);
+        (void) view_copy(text, ret_text, size);
     }
 }
 
@@ -147,21 +139,21 @@ kernel_code_peers_take_broker(kernel_code_peers_t *self, bus_view_t answer)
         COPY_FIELD(peer->version, answer, "version");
         COPY_FIELD(peer->build, answer, "build");
         COPY_FIELD(peer->schemas, answer, "schemas");
-        peer->protocol = kernel_watch_uint(answer, "protocol", 0);
-        peer->pid = (int64_t) kernel_watch_uint(answer, "pid", 0);
+        peer->protocol = walk_uint_at(answer, "protocol", 0);
+        peer->pid = (int64_t) walk_uint_at(answer, "pid", 0);
     }
 }
 
 void
 kernel_code_peers_take_health(kernel_code_peers_t *self, const char *service, bus_view_t answer)
 {
-    bus_view_t build = kernel_watch_text(answer, "build");
+    bus_view_t build = walk_text_at(answer, "build");
     for (size_t i = 0; i < self->count; i++) {
         kernel_code_peer_t *peer = &self->at[i];
         bool is_same = build.data == NULL || peer->build[0] == '\0' || view_is(build, peer->build);
         if (strcmp(peer->service, service) == 0 && is_same) {
             COPY_FIELD(peer->schemas, answer, "schemas");
-            peer->protocol = kernel_watch_uint(answer, "protocol", 0);
+            peer->protocol = walk_uint_at(answer, "protocol", 0);
         }
     }
 }

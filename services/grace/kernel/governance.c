@@ -16,6 +16,7 @@
 #include <assert.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NAME "kernel-governance"
 #define GATE_KEY VIEW_LITERAL("gate")
 #define TASK_PREFIX "task_"
 
@@ -44,8 +45,8 @@ judge(service_apply_t *self, const void *message)
     const schema_intent_task_t *intent = message;
     kernel_governance_ask_t ask = {.source = self->header->source, .intent = intent};
     kernel_governance_verdict_t verdict;
-    bus_err_t err =
-        kernel_governance_store_count(self->txn, 'o', intent->intent, &ask.open_of_kind);
+    bus_err_t err = kernel_governance_store_count(
+        self->txn, KERNEL_GOVERNANCE_COUNT_OPEN, intent->intent, &ask.open_of_kind);
     if (err == BUS_OK) {
         err = store_count(self->txn, KERNEL_GOVERNANCE_OPEN, &ask.open_total);
     }
@@ -94,6 +95,9 @@ static bus_err_t
 take_done(service_apply_t *self, const void *message)
 {
     const schema_task_done_t *done = message;
+    if (!view_is(self->header->source, "htm")) {
+        return service_refuse(self, BUS_UNAUTHORIZED_ACCESS, "HTM alone says so", VIEW_NONE);
+    }
     uint64_t seq = intent_of(done->task_id);
     return seq > 0 ? kernel_governance_store_close(self->txn, seq) : BUS_OK;
 }
@@ -165,8 +169,8 @@ static bus_err_t
 pack_intent(service_query_t *query, const kernel_governance_intent_t *row)
 {
     uint64_t open;
-    bus_err_t err =
-        kernel_governance_store_count(query->txn, 'o', view_from_text(row->name), &open);
+    bus_err_t err = kernel_governance_store_count(
+        query->txn, KERNEL_GOVERNANCE_COUNT_OPEN, view_from_text(row->name), &open);
     pack_t *out = query->answer;
     pack_map(out, 10);
     pack_pair_text(out, "intent", row->name);
@@ -205,7 +209,8 @@ show_rules(service_query_t *query, const void *message BUS_UNUSED)
     for (size_t i = 0; i < KERNEL_GOVERNANCE_RULE_COUNT && err == BUS_OK; i++) {
         const kernel_governance_rule_row_t *row = &kernel_governance_rules[i];
         uint64_t decided;
-        err = kernel_governance_store_count(query->txn, 'r', view_from_text(row->name), &decided);
+        err = kernel_governance_store_count(
+            query->txn, KERNEL_GOVERNANCE_COUNT_DECIDED, view_from_text(row->name), &decided);
         pack_map(out, 3);
         pack_pair_text(out, "rule", row->name);
         pack_pair_text(out, "meaning", row->meaning);
@@ -253,7 +258,7 @@ list_verdicts(service_query_t *query, const void *message)
         err = store_prev(cursor, &key, &value);
     }
     pack_count(query->answer, place, count);
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return store_forgive(err);
 }
 
 static unsigned
@@ -295,8 +300,8 @@ static const service_query_row_t queries[] = {
 };
 
 const service_definition_t kernel_governance_definition = {
-    .name = "kernel-governance",
-    .source = "kernel-governance",
+    .name = NAME,
+    .source = NAME,
     .rules_version = 1,
     .tables = kernel_governance_tables,
     .table_count = KERNEL_GOVERNANCE_TABLE_COUNT,

@@ -74,25 +74,13 @@ has_word(const char *words, bus_view_t word)
     return false;
 }
 
-static bus_view_t
-find_text(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    bus_view_t text;
-    if (map.data == NULL || walk_find(map, key, &value) != BUS_OK ||
-        walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 bus_view_t
 kernel_governance_rules_action(const schema_intent_task_t *intent)
 {
     if (intent->task_type.size > 0) {
         return intent->task_type;
     }
-    bus_view_t action = find_text(intent->details, "action");
+    bus_view_t action = walk_text_at(intent->details, "action");
     return action.size > 0 ? action : intent->intent;
 }
 
@@ -226,7 +214,7 @@ restart_part(case_t *self)
     const bus_view_t maps[] = {intent->context, intent->details};
     for (size_t i = 0; i < COUNT(maps); i++) {
         for (size_t j = 0; j < COUNT(keys); j++) {
-            bus_view_t part = find_text(maps[i], keys[j]);
+            bus_view_t part = walk_text_at(maps[i], keys[j]);
             if (part.data != NULL && !part_fits(self, part)) {
                 return false;
             }

@@ -12,22 +12,15 @@ const store_table_t kernel_governance_tables[KERNEL_GOVERNANCE_TABLE_COUNT] = {
     [KERNEL_GOVERNANCE_GATE] = {"gate", STORE_KEYS_BYTES, true, "whether intents wait"},
 };
 
-// A row that does not read is none.
-static bus_err_t
-forgive(bus_err_t err)
-{
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
-}
-
 typedef struct {
     char bytes[1 + NAME_MAX];
 } count_key_t;
 
 static bus_view_t
-make_key(char kind, bus_view_t name, count_key_t *ret_key)
+make_key(kernel_governance_count_t kind, bus_view_t name, count_key_t *ret_key)
 {
     assert(name.size <= NAME_MAX);
-    ret_key->bytes[0] = kind;
+    ret_key->bytes[0] = (char) kind;
     if (name.size > 0) {
         memcpy(ret_key->bytes + 1, name.data, name.size);
     }
@@ -35,7 +28,10 @@ make_key(char kind, bus_view_t name, count_key_t *ret_key)
 }
 
 bus_err_t
-kernel_governance_store_count(store_txn_t *txn, char kind, bus_view_t name, uint64_t *ret_count)
+kernel_governance_store_count(store_txn_t *txn,
+                              kernel_governance_count_t kind,
+                              bus_view_t name,
+                              uint64_t *ret_count)
 {
     count_key_t key;
     bus_view_t value;
@@ -44,11 +40,11 @@ kernel_governance_store_count(store_txn_t *txn, char kind, bus_view_t name, uint
     if (err == BUS_OK && value.size == sizeof *ret_count) {
         memcpy(ret_count, value.data, sizeof *ret_count);
     }
-    return forgive(err);
+    return store_forgive(err);
 }
 
 static bus_err_t
-add_count(store_txn_t *txn, char kind, bus_view_t name, int by)
+add_count(store_txn_t *txn, kernel_governance_count_t kind, bus_view_t name, int by)
 {
     count_key_t key;
     uint64_t count;
@@ -69,19 +65,12 @@ forget_oldest(store_txn_t *txn)
     if (err != BUS_OK || count <= KERNEL_GOVERNANCE_VERDICTS_MAX) {
         return err;
     }
-    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key = VIEW_NONE;
-    bus_view_t value;
-    uint64_t seq = 0;
-    err = store_cursor_open(txn, KERNEL_GOVERNANCE_VERDICTS, &cursor);
+    uint64_t oldest;
+    err = store_lowest(txn, KERNEL_GOVERNANCE_VERDICTS, &oldest);
     if (err == BUS_OK) {
-        err = store_first(cursor, &key, &value);
+        err = store_del(txn, KERNEL_GOVERNANCE_VERDICTS, STORE_U64(oldest));
     }
-    if ((err == BUS_OK || err == BUS_CORRUPT) && key.size == sizeof seq) {
-        memcpy(&seq, key.data, sizeof seq);
-        err = store_del(txn, KERNEL_GOVERNANCE_VERDICTS, STORE_U64(seq));
-    }
-    return forgive(err);
+    return store_forgive(err);
 }
 
 bus_err_t
@@ -95,12 +84,12 @@ kernel_governance_store_put(store_txn_t *txn, const schema_governance_kept_t *ke
         err = forget_oldest(txn);
     }
     if (err == BUS_OK) {
-        err = add_count(txn, 'r', kept->rule, 1);
+        err = add_count(txn, KERNEL_GOVERNANCE_COUNT_DECIDED, kept->rule, 1);
     }
     if (err == BUS_OK && kept->allowed.value) {
         err = store_put(txn, KERNEL_GOVERNANCE_OPEN, STORE_U64(seq), kept->intent);
         if (err == BUS_OK) {
-            err = add_count(txn, 'o', kept->intent, 1);
+            err = add_count(txn, KERNEL_GOVERNANCE_COUNT_OPEN, kept->intent, 1);
         }
     }
     return err;
@@ -112,7 +101,7 @@ kernel_governance_store_close(store_txn_t *txn, uint64_t seq)
     bus_view_t value;
     bus_err_t err = store_get(txn, KERNEL_GOVERNANCE_OPEN, STORE_U64(seq), &value);
     if (err != BUS_OK && err != BUS_CORRUPT) {
-        return forgive(err);
+        return store_forgive(err);
     }
     char name[NAME_MAX];
     size_t size = err == BUS_OK && value.size <= sizeof name ? value.size : 0;
@@ -121,7 +110,7 @@ kernel_governance_store_close(store_txn_t *txn, uint64_t seq)
     }
     err = store_del(txn, KERNEL_GOVERNANCE_OPEN, STORE_U64(seq));
     if (err == BUS_OK && size > 0) {
-        err = add_count(txn, 'o', view_from(name, size), -1);
+        err = add_count(txn, KERNEL_GOVERNANCE_COUNT_OPEN, view_from(name, size), -1);
     }
-    return forgive(err);
+    return store_forgive(err);
 }

@@ -11,23 +11,24 @@
 #include "worker.h"
 
 typedef enum {
-    HEAL_STARTED, // task_id -> schema healing_started, the first that was said
-    HEAL_ORDER,   // seq of it -> task_id, so that the oldest can go
-    HEAL_KEPT,    // suite -> healing_drill, its latest
-    HEAL_TABLE_COUNT
+    KERNEL_HEAL_STARTED, // task_id -> schema healing_started, the first that was said
+    KERNEL_HEAL_ORDER,   // seq of it -> task_id, so that the oldest can go
+    KERNEL_HEAL_KEPT,    // suite -> healing_drill, its latest
+    KERNEL_HEAL_TABLE_COUNT
 } kernel_heal_table_t;
 
 enum {
-    HEAL_STARTED_MAX = 1000, // a task is handed out again within hours, not after so many others
-    HEAL_SLOTS = 4           // playbooks at once; drills among them run one after the other
+    KERNEL_HEAL_STARTED_MAX = 1000, // a task is handed out again within hours, not after so many
+    KERNEL_HEAL_SLOTS = 4,          // playbooks at once; drills among them run one by one
+    KERNEL_HEAL_BOOT_MS_MAX = 300,  // the brain's threshold: above it boots are slow
 };
 
 typedef struct kernel_heal_run kernel_heal_run_t;
 
 typedef struct {
-    service_t *service;      // borrowed, as the next two
-    loop_t *loop;            //
-    client_t *client;        //
+    service_t *service;      // borrowed
+    loop_t *loop;            // borrowed
+    client_t *client;        // borrowed
     const char *dir;         // the system's folder; borrowed from the options
     kernel_worker_t *worker; // NULL before it starts
     kernel_heal_children_t *children;

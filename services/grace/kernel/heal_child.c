@@ -24,7 +24,7 @@ enum {
 
 typedef struct order {
     struct order *next;
-    char *argv[HEAL_CHILD_ARGS_MAX]; // owned; ends with NULL
+    char *argv[KERNEL_HEAL_CHILD_ARGS_MAX]; // owned; ends with NULL
     unsigned timeout_ms;
     kernel_heal_child_fn *fn; // NULL: forgotten
     void *arg;
@@ -53,7 +53,7 @@ kernel_heal_children_new(loop_t *loop)
     self->own_pid = getpid();
     self->pidfd = -1;
     self->out = -1;
-    self->output = malloc(HEAL_CHILD_OUTPUT_MAX);
+    self->output = malloc(KERNEL_HEAL_CHILD_OUTPUT_MAX);
     assert(self->output);
     return self;
 }
@@ -130,7 +130,7 @@ on_output(void *arg)
         close_output(self);
         return;
     }
-    size_t room = HEAL_CHILD_OUTPUT_MAX - self->output_size;
+    size_t room = KERNEL_HEAL_CHILD_OUTPUT_MAX - self->output_size;
     size_t taken = size < 0 ? 0 : (size_t) size < room ? (size_t) size : room;
     memcpy(self->output + self->output_size, piece, taken);
     self->output_size += taken;
@@ -144,7 +144,7 @@ on_end(void *arg)
     if (waitpid(self->pid, &wait_status, WNOHANG) != self->pid) {
         return;
     }
-    while (self->out >= 0 && self->output_size < HEAL_CHILD_OUTPUT_MAX) {
+    while (self->out >= 0 && self->output_size < KERNEL_HEAL_CHILD_OUTPUT_MAX) {
         size_t before = self->output_size; // its last words
         on_output(self);
         if (self->output_size == before) {
@@ -158,7 +158,7 @@ on_end(void *arg)
     self->pid = 0;
     finish(self,
            WIFEXITED(wait_status) ? WEXITSTATUS(wait_status)
-                                  : HEAL_CHILD_SIGNALLED + WTERMSIG(wait_status));
+                                  : KERNEL_HEAL_CHILD_SIGNALLED + WTERMSIG(wait_status));
 }
 
 static void
@@ -240,13 +240,13 @@ kernel_heal_children_run(kernel_heal_children_t *self,
                          kernel_heal_child_fn *fn,
                          void *arg)
 {
-    if (self->count >= HEAL_CHILD_WAITING_MAX) {
+    if (self->count >= KERNEL_HEAL_CHILD_WAITING_MAX) {
         return BUS_BUSY;
     }
     order_t *order = calloc(1, sizeof *order);
     assert(order);
     for (size_t i = 0; argv[i] != NULL; ++i) {
-        assert(i + 1 < HEAL_CHILD_ARGS_MAX);
+        assert(i + 1 < KERNEL_HEAL_CHILD_ARGS_MAX);
         order->argv[i] = strdup(argv[i]);
         assert(order->argv[i]);
     }

@@ -12,20 +12,22 @@
 typedef struct kernel_heal_children kernel_heal_children_t;
 
 enum {
-    HEAL_CHILD_ARGS_MAX = 24,           // words of a command, with its NULL
-    HEAL_CHILD_OUTPUT_MAX = 256 * 1024, // bytes of its stdout that are kept; a summary has a few
-    HEAL_CHILD_WAITING_MAX = 16,        // commands; there are fewer playbooks at once
-    HEAL_CHILD_SIGNALLED = 128          // and the signal: the status of one that a signal ended
+    KERNEL_HEAL_CHILD_ARGS_MAX = 24, // words of a command, with its NULL
+    KERNEL_HEAL_CHILD_OUTPUT_MAX =
+        256 * 1024,                     // bytes of its stdout that are kept; a summary has a few
+    KERNEL_HEAL_CHILD_WAITING_MAX = 16, // commands; there are fewer playbooks at once
+    KERNEL_HEAL_CHILD_SIGNALLED = 128   // and the signal: the status of one that a signal ended
 };
 
 kernel_heal_children_t *kernel_heal_children_new(loop_t *loop);
 // Kills the child; nobody is told.
 void kernel_heal_children_destroy(kernel_heal_children_t **self_p);
 
-// `status`: its exit status; HEAL_CHILD_SIGNALLED and the signal; -1 where it could not be started.
+// `status`: its exit status; KERNEL_HEAL_CHILD_SIGNALLED and the signal; -1 where it could not be
+// started.
 typedef void(kernel_heal_child_fn)(void *arg, int status, bus_view_t output);
 // Runs `argv` (argv[0] is what ps shows; copied) when it is its turn; SIGTERM after `timeout_ms` of
-// running, and SIGKILL a while later. BUS_BUSY: HEAL_CHILD_WAITING_MAX wait.
+// running, and SIGKILL a while later. BUS_BUSY: KERNEL_HEAL_CHILD_WAITING_MAX wait.
 BUS_CHECK bus_err_t kernel_heal_children_run(kernel_heal_children_t *self,
                                              const char *const *argv,
                                              unsigned timeout_ms,

@@ -2,15 +2,17 @@
 #include "heal_conf.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 512, HASH_BYTES = 32 };
+#define NO_SETTING "a line that is no setting"
+
+enum { PATH_SIZE = 512 };
 
 static bool
 path_of(const char *dir, const char *leaf, char ret_path[PATH_SIZE])
@@ -32,11 +34,11 @@ read_file(const char *dir, const char *leaf, kernel_heal_conf_t *ret_conf)
     if (fd < 0) {
         return errno == ENOENT ? BUS_NOT_FOUND : BUS_IO;
     }
-    char *text = malloc(HEAL_CONF_SIZE_MAX + 1);
+    char *text = malloc(KERNEL_HEAL_CONF_SIZE_MAX + 1);
     assert(text);
-    ssize_t size = read(fd, text, HEAL_CONF_SIZE_MAX + 1);
+    ssize_t size = read(fd, text, KERNEL_HEAL_CONF_SIZE_MAX + 1);
     close(fd);
-    if (size < 0 || size > HEAL_CONF_SIZE_MAX) {
+    if (size < 0 || size > KERNEL_HEAL_CONF_SIZE_MAX) {
         free(text);
         return size < 0 ? BUS_IO : BUS_PAYLOAD_TOO_LARGE;
     }
@@ -76,15 +78,9 @@ kernel_heal_conf_equal(const kernel_heal_conf_t *a, const kernel_heal_conf_t *b)
 }
 
 void
-kernel_heal_conf_hash(const kernel_heal_conf_t *self, char ret_hex[HEAL_CONF_HASH_SIZE])
+kernel_heal_conf_hash(const kernel_heal_conf_t *self, char ret_hex[SHA256_HEX_SIZE])
 {
-    unsigned char hash[HASH_BYTES];
-    unsigned size = 0;
-    int rc = EVP_Digest(self->text, self->size, hash, &size, EVP_sha256(), NULL);
-    assert(rc == 1 && size == HASH_BYTES);
-    for (size_t i = 0; i < HASH_BYTES; ++i) {
-        snprintf(ret_hex + 2 * i, 3, "%02x", hash[i]);
-    }
+    sha256_hex(view_from(self->text, self->size), ret_hex);
 }
 
 // --- Writing -------------------------------------------------------------------------------------
@@ -116,7 +112,7 @@ kernel_heal_conf_keep(const char *dir, bus_view_t hash)
 {
     kernel_heal_conf_t conf;
     kernel_heal_conf_t good;
-    char hex[HEAL_CONF_HASH_SIZE];
+    char hex[SHA256_HEX_SIZE];
     bus_err_t err = kernel_heal_conf_read(dir, &conf);
     if (err != BUS_OK) {
         return err;
@@ -199,6 +195,23 @@ has_line(const kernel_heal_conf_t *conf, bus_view_t wanted)
     return false;
 }
 
+// Its name alone, and that only where it is one: what else stands there may be a secret.
+static void
+name_of(bus_view_t line, char *ret_name, size_t size)
+{
+    size_t length = 0;
+    while (line.data[length] == '_' || isupper((unsigned char) line.data[length]) ||
+           isdigit((unsigned char) line.data[length])) {
+        length++; // there is a '=' in it, which ends it at the latest
+    }
+    bool is_name = length > 0 && line.data[length] == '=';
+    snprintf(ret_name,
+             size,
+             "%.*s",
+             (int) (is_name ? length : sizeof NO_SETTING - 1),
+             is_name ? line.data : NO_SETTING);
+}
+
 bool
 kernel_heal_conf_difference(const kernel_heal_conf_t *a,
                             const kernel_heal_conf_t *b,
@@ -215,8 +228,7 @@ kernel_heal_conf_difference(const kernel_heal_conf_t *a,
                 continue;
             }
             if (index == 0) {
-                const char *equals = memchr(line.data, '=', line.size);
-                snprintf(ret_name, size, "%.*s", (int) (equals - line.data), line.data);
+                name_of(line, ret_name, size);
                 return true;
             }
             --index;

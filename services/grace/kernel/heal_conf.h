@@ -9,11 +9,11 @@
 #include "proto/auto.h"
 #include "proto/error.h"
 #include "proto/view.h"
+#include "runtime/sha256.h"
 #include <stddef.h>
 
 enum {
-    HEAL_CONF_SIZE_MAX = 65536, // a drill takes no larger one
-    HEAL_CONF_HASH_SIZE = 65    // hex digits, and the NUL
+    KERNEL_HEAL_CONF_SIZE_MAX = 65536, // a drill takes no larger one
 };
 
 typedef struct {
@@ -28,7 +28,7 @@ BUS_CHECK bus_err_t kernel_heal_conf_read_good(const char *dir, kernel_heal_conf
 void kernel_heal_conf_clear(kernel_heal_conf_t *self);
 
 bool kernel_heal_conf_equal(const kernel_heal_conf_t *a, const kernel_heal_conf_t *b);
-void kernel_heal_conf_hash(const kernel_heal_conf_t *self, char ret_hex[HEAL_CONF_HASH_SIZE]);
+void kernel_heal_conf_hash(const kernel_heal_conf_t *self, char ret_hex[SHA256_HEX_SIZE]);
 
 // The current one is good, if it still is the one with this hash: keeps it. BUS_CONFLICT where it
 // is another by now; BUS_IO, BUS_PAYLOAD_TOO_LARGE.

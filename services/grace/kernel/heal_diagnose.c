@@ -15,16 +15,15 @@
 #include <stdlib.h>
 
 enum {
-    ASK_MS = 1500,     // who has not answered by then hangs, which is a finding
-    BOOT_MS_MAX = 300, // the brain's threshold: above it boots are slow
-    SLOW_NAMED = 3,    // parts
-    NAME_SIZE = 65     // of a service, with its NUL
+    ASK_MS = 1500,  // who has not answered by then hangs, which is a finding
+    SLOW_NAMED = 3, // parts
+    NAME_SIZE = 65  // of a service, with its NUL
 };
 
 static const double HELPED_SHARE = 0.8; // of the boot time before: less is more than noise
 
 typedef struct {
-    char peers[HEAL_PEERS_MAX][NAME_SIZE];
+    char peers[KERNEL_HEAL_PEERS_MAX][NAME_SIZE];
     size_t peer_count;
     size_t asked;               // of them
     size_t unhealthy;           // of those
@@ -50,7 +49,7 @@ on_health(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
 {
     diagnosis_t *own = run->own;
     const char *name = own->peers[own->asked++];
-    bus_view_t status = kernel_watch_text(body, "status");
+    bus_view_t status = walk_text_at(body, "status");
     // One that has no health to tell of answers too: a second name of a service, the bridge.
     if (err != BUS_OK && err != BUS_NOT_FOUND) {
         ++own->unhealthy;
@@ -79,7 +78,7 @@ ask_next_peer(kernel_heal_run_t *run)
         measure(run);
         return;
     }
-    kernel_heal_run_end(run, own->unhealthy == 0 ? HEAL_RESOLVED : HEAL_UNRESOLVED);
+    kernel_heal_run_end(run, own->unhealthy == 0 ? KERNEL_HEAL_RESOLVED : KERNEL_HEAL_UNRESOLVED);
 }
 
 static bool
@@ -101,10 +100,10 @@ on_peers(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
         kernel_heal_run_fail(run, "the broker does not say who is there", true);
         return;
     }
-    kernel_watch_items_t items = kernel_watch_items(body, "peers");
+    walk_items_t items = walk_items_at(body, "peers");
     bus_view_t item;
-    while (own->peer_count < HEAL_PEERS_MAX && kernel_watch_next(&items, &item)) {
-        bus_view_t service = kernel_watch_text(item, "service");
+    while (own->peer_count < KERNEL_HEAL_PEERS_MAX && walk_items_next(&items, &item)) {
+        bus_view_t service = walk_text_at(item, "service");
         bool is_worker = view_starts(service, VIEW_LITERAL("worker.")) ||
                          view_starts(service, VIEW_LITERAL("agent."));
         // Workers and agents need not answer; and whoever asks does so now.
@@ -123,13 +122,13 @@ on_parts(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
     if (err != BUS_OK) {
         kernel_heal_run_finding(run, "no supervisor is on this bus: %s", error_text(err));
     }
-    kernel_watch_items_t items = kernel_watch_items(body, "parts");
+    walk_items_t items = walk_items_at(body, "parts");
     bus_view_t item;
-    while (err == BUS_OK && kernel_watch_next(&items, &item)) {
-        bus_view_t part = kernel_watch_text(item, "part");
-        uint64_t restarts = kernel_watch_uint(item, "restarts", 0);
-        uint64_t boot_ms = kernel_watch_uint(item, "boot_ms", 0);
-        bus_view_t state = kernel_watch_text(item, "state");
+    while (err == BUS_OK && walk_items_next(&items, &item)) {
+        bus_view_t part = walk_text_at(item, "part");
+        uint64_t restarts = walk_uint_at(item, "restarts", 0);
+        uint64_t boot_ms = walk_uint_at(item, "boot_ms", 0);
+        bus_view_t state = walk_text_at(item, "state");
         if (!view_is(state, "ready")) {
             kernel_heal_run_finding(
                 run, "%.*s is %.*s", (int) part.size, part.data, (int) state.size, state.data);
@@ -141,7 +140,7 @@ on_parts(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
                                     part.data,
                                     (unsigned long long) restarts);
         }
-        if (boot_ms > BOOT_MS_MAX) {
+        if (boot_ms > KERNEL_HEAL_BOOT_MS_MAX) {
             kernel_heal_run_finding(run,
                                     "%.*s took %llu ms to start",
                                     (int) part.size,
@@ -153,17 +152,6 @@ on_parts(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
 }
 
 // --- Boots ---------------------------------------------------------------------------------------
-
-static double
-number_in(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    double number = 0;
-    if (walk_find_path(map, path, &value) != BUS_OK || walk_as_real(value, &number) != BUS_OK) {
-        return 0;
-    }
-    return number;
-}
 
 // The slowest parts of a drill's boots, the slowest first.
 static void
@@ -201,13 +189,14 @@ take_measurement(kernel_heal_run_t *run, int status, bus_view_t drill, double *r
 {
     bus_view_t summary;
     if (drill.data == NULL || walk_find(drill, "summary", &summary) != BUS_OK ||
-        number_in(summary, "successful_boots") < 1) {
+        walk_real_at(summary, "successful_boots", 0) < 1) {
         kernel_heal_run_finding(run, "the boot drill measured nothing (status %d)", status);
         return false;
     }
-    *ret_ms = number_in(summary, "p50_boot_time"); // one boot among busy neighbours says little
+    *ret_ms =
+        walk_real_at(summary, "p50_boot_time", 0); // one boot among busy neighbours says little
     kernel_heal_run_finding(run, "a boot of the whole system takes %.0f ms", *ret_ms);
-    if (*ret_ms > BOOT_MS_MAX) {
+    if (*ret_ms > KERNEL_HEAL_BOOT_MS_MAX) {
         name_slow_parts(run, summary);
     }
     return true;
@@ -229,7 +218,7 @@ put_back(kernel_heal_run_t *run)
 static bool
 is_cut_short(int status)
 {
-    return status < 0 || status >= HEAL_CHILD_SIGNALLED;
+    return status < 0 || status >= KERNEL_HEAL_CHILD_SIGNALLED;
 }
 
 static void
@@ -246,12 +235,12 @@ on_second(kernel_heal_run_t *run, int status, bus_view_t drill)
     if (is_measured) {
         kernel_heal_run_real(run, "boot_ms_after", after_ms);
     }
-    bool is_fast = is_measured && after_ms <= BOOT_MS_MAX;
+    bool is_fast = is_measured && after_ms <= KERNEL_HEAL_BOOT_MS_MAX;
     bool helped = is_measured && after_ms < own->before_ms * HELPED_SHARE;
     if (!is_fast && !helped) {
         put_back(run);
     }
-    kernel_heal_run_end(run, is_fast ? HEAL_RESOLVED : HEAL_UNRESOLVED);
+    kernel_heal_run_end(run, is_fast ? KERNEL_HEAL_RESOLVED : KERNEL_HEAL_UNRESOLVED);
 }
 
 static void
@@ -290,19 +279,19 @@ look_at_conf(kernel_heal_run_t *run)
             err == BUS_NOT_FOUND ? "no boot drill was good before: there is nothing to go back to"
                                  : "drill.conf cannot be read: %s",
             error_text(err));
-        kernel_heal_run_end(run, HEAL_UNRESOLVED);
+        kernel_heal_run_end(run, KERNEL_HEAL_UNRESOLVED);
         return;
     }
     if (kernel_heal_conf_equal(&own->current, &own->good)) {
         kernel_heal_run_finding(run, "drill.conf is as in the last good boot drill");
-        kernel_heal_run_end(run, HEAL_UNRESOLVED);
+        kernel_heal_run_end(run, KERNEL_HEAL_UNRESOLVED);
         return;
     }
     name_differences(run);
     err = kernel_heal_conf_restore(dir, &own->current, &own->good);
     if (err != BUS_OK) {
         kernel_heal_run_finding(run, "drill.conf cannot be restored: %s", error_text(err));
-        kernel_heal_run_end(run, HEAL_UNRESOLVED);
+        kernel_heal_run_end(run, KERNEL_HEAL_UNRESOLVED);
         return;
     }
     kernel_heal_run_action(run,
@@ -325,10 +314,10 @@ on_first(kernel_heal_run_t *run, int status, bus_view_t result)
     } else {
         own->before_ms = HUGE_VAL; // with these settings it does not even start
     }
-    if (is_measured && own->before_ms <= BOOT_MS_MAX) {
+    if (is_measured && own->before_ms <= KERNEL_HEAL_BOOT_MS_MAX) {
         kernel_heal_run_real(run, "boot_ms_after", own->before_ms);
         kernel_heal_run_finding(run, "boots are not slow any more");
-        kernel_heal_run_end(run, HEAL_RESOLVED);
+        kernel_heal_run_end(run, KERNEL_HEAL_RESOLVED);
         return;
     }
     look_at_conf(run);

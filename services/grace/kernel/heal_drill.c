@@ -31,7 +31,7 @@ on_drilled(kernel_heal_run_t *run, int status, bus_view_t drill)
     bool passed = false;
     if (drill.data == NULL || walk_find(drill, "summary", &summary) != BUS_OK ||
         walk_find(drill, "passed", &value) != BUS_OK || walk_as_bool(value, &passed) != BUS_OK) {
-        char error[HEAL_NOTE_SIZE];
+        char error[KERNEL_HEAL_NOTE_SIZE];
         snprintf(error, sizeof error, "the drill gave no result (status %d)", status);
         kernel_heal_run_fail(run, error, true);
         return;
@@ -44,12 +44,12 @@ on_drilled(kernel_heal_run_t *run, int status, bus_view_t drill)
         }
     }
     pack_pair_bool(run->extra, "passed", passed);
-    pack_pair_str(run->extra, "test_id", kernel_watch_text(drill, "test_id"));
+    pack_pair_str(run->extra, "test_id", walk_text_at(drill, "test_id"));
     run->extra_count += 2;
     kernel_heal_run_finding(run,
                             passed ? "the drill kept within its gates"
                                    : "the drill did not keep within its gates");
-    kernel_heal_run_end(run, HEAL_UNKNOWN);
+    kernel_heal_run_end(run, KERNEL_HEAL_UNKNOWN);
 }
 
 // When the suite's last drill was; 0: never.
@@ -57,10 +57,10 @@ static uint64_t
 last_drill(store_txn_t *txn, const char *suite)
 {
     bus_view_t kept;
-    if (store_get(txn, HEAL_KEPT, view_from_text(suite), &kept) != BUS_OK) {
+    if (store_get(txn, KERNEL_HEAL_KEPT, view_from_text(suite), &kept) != BUS_OK) {
         return 0;
     }
-    return kernel_watch_uint(kept, "seq", 0);
+    return walk_uint_at(kept, "seq", 0);
 }
 
 static const kernel_heal_order_t *

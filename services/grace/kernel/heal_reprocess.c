@@ -29,24 +29,20 @@ on_mended(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
         walk_as_real(value, &quality) == BUS_OK) {
         kernel_heal_run_real(run, "quality_score", quality);
     }
-    bool is_resolved = false;
-    if (walk_find(body, "issue_resolved", &value) != BUS_OK ||
-        walk_as_bool(value, &is_resolved) != BUS_OK) {
-        is_resolved = false;
-    }
-    bus_view_t reason = kernel_watch_text(body, "reason");
+    bool is_resolved = walk_bool_at(body, "issue_resolved", false);
+    bus_view_t reason = walk_text_at(body, "reason");
     if (reason.size > 0) {
         kernel_heal_run_finding(run, "the librarian: %.*s", (int) reason.size, reason.data);
     }
     kernel_heal_run_action(run,
                            "the librarian tried %llu documents: %llu mended, %llu joined into "
                            "others, %llu as they were, %llu failed",
-                           (unsigned long long) kernel_watch_uint(body, "tried", 0),
-                           (unsigned long long) kernel_watch_uint(body, "mended", 0),
-                           (unsigned long long) kernel_watch_uint(body, "joined", 0),
-                           (unsigned long long) kernel_watch_uint(body, "unchanged", 0),
-                           (unsigned long long) kernel_watch_uint(body, "failed", 0));
-    kernel_heal_run_end(run, is_resolved ? HEAL_RESOLVED : HEAL_UNRESOLVED);
+                           (unsigned long long) walk_uint_at(body, "tried", 0),
+                           (unsigned long long) walk_uint_at(body, "mended", 0),
+                           (unsigned long long) walk_uint_at(body, "joined", 0),
+                           (unsigned long long) walk_uint_at(body, "unchanged", 0),
+                           (unsigned long long) walk_uint_at(body, "failed", 0));
+    kernel_heal_run_end(run, is_resolved ? KERNEL_HEAL_RESOLVED : KERNEL_HEAL_UNRESOLVED);
 }
 
 void

@@ -31,10 +31,10 @@ static void
 on_health(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
 {
     restart_t *own = run->own;
-    bus_view_t status = kernel_watch_text(body, "status");
+    bus_view_t status = walk_text_at(body, "status");
     if (err == BUS_OK && view_is(status, "healthy")) {
         kernel_heal_run_finding(run, "%s answers and is healthy", own->part);
-        kernel_heal_run_end(run, HEAL_RESOLVED);
+        kernel_heal_run_end(run, KERNEL_HEAL_RESOLVED);
         return;
     }
     if (clock_boot_ms() < own->until_ms) {
@@ -46,7 +46,7 @@ on_health(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
     } else {
         kernel_heal_run_finding(run, "%s is still %.*s", own->part, (int) status.size, status.data);
     }
-    kernel_heal_run_end(run, HEAL_UNRESOLVED);
+    kernel_heal_run_end(run, KERNEL_HEAL_UNRESOLVED);
 }
 
 static void
@@ -64,7 +64,7 @@ begin_health(kernel_heal_run_t *run)
     restart_t *own = run->own;
     own->until_ms = clock_boot_ms() + HEALTHY_MS;
     if (strcmp(own->part, "bridge") == 0) { // it is no service of the bus; its ready is all it says
-        kernel_heal_run_end(run, own->is_restarted ? HEAL_RESOLVED : HEAL_UNKNOWN);
+        kernel_heal_run_end(run, own->is_restarted ? KERNEL_HEAL_RESOLVED : KERNEL_HEAL_UNKNOWN);
         return;
     }
     ask_health(run);
@@ -85,27 +85,27 @@ on_restarted(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
                                 "no supervisor is on this bus (containers are restarted by their "
                                 "engine): %s was not restarted",
                                 own->part);
-        kernel_heal_run_end(run, HEAL_UNRESOLVED);
+        kernel_heal_run_end(run, KERNEL_HEAL_UNRESOLVED);
         return;
     }
     if (err != BUS_OK) {
-        bus_view_t message = kernel_watch_text(body, "message");
+        bus_view_t message = walk_text_at(body, "message");
         kernel_heal_run_finding(run,
                                 "the supervisor did not restart %s: %s %.*s",
                                 own->part,
                                 error_text(err),
                                 (int) message.size,
                                 message.size == 0 ? "" : message.data);
-        kernel_heal_run_end(run, HEAL_UNRESOLVED);
+        kernel_heal_run_end(run, KERNEL_HEAL_UNRESOLVED);
         return;
     }
     own->is_restarted = true;
     kernel_heal_run_action(run,
                            "restarted %s: process %llu became %llu, ready after %llu ms",
                            own->part,
-                           (unsigned long long) kernel_watch_uint(body, "pid_before", 0),
-                           (unsigned long long) kernel_watch_uint(body, "pid", 0),
-                           (unsigned long long) kernel_watch_uint(body, "boot_ms", 0));
+                           (unsigned long long) walk_uint_at(body, "pid_before", 0),
+                           (unsigned long long) walk_uint_at(body, "pid", 0),
+                           (unsigned long long) walk_uint_at(body, "boot_ms", 0));
     begin_health(run);
 }
 

@@ -22,7 +22,7 @@ enum {
 
 void
 kernel_heal_run_begin(kernel_heal_t *heal,
-                      kernel_job_t *job,
+                      kernel_worker_job_t *job,
                       const char *playbook,
                       kernel_heal_step_fn *first)
 {
@@ -88,7 +88,7 @@ kernel_heal_run_destroy(kernel_heal_run_t **self_p)
 bus_view_t
 kernel_heal_run_text(const kernel_heal_run_t *run, const char *key)
 {
-    return kernel_watch_text(run->job->context, key);
+    return walk_text_at(run->job->context, key);
 }
 
 static void note(pack_t *notes, uint32_t *count, const char *format, va_list arguments)
@@ -97,10 +97,10 @@ static void note(pack_t *notes, uint32_t *count, const char *format, va_list arg
 static void
 note(pack_t *notes, uint32_t *count, const char *format, va_list arguments)
 {
-    char text[HEAL_NOTE_SIZE];
+    char text[KERNEL_HEAL_NOTE_SIZE];
     vsnprintf(text, sizeof text, format, arguments);
     text[walk_utf8_size(view_from_text(text))] = '\0';
-    if (*count < HEAL_NOTES_MAX) {
+    if (*count < KERNEL_HEAL_NOTES_MAX) {
         pack_text(notes, text);
         ++*count;
     }
@@ -146,9 +146,8 @@ on_answer(void *arg, const client_answer_t *answer)
 static void
 send_message(kernel_heal_run_t *run, client_message_t *message, kernel_heal_answer_fn *fn)
 {
-    static const uint8_t empty_map[] = {0x80};
     if (message->body.data == NULL) {
-        message->body = view_from(empty_map, sizeof empty_map);
+        message->body = PACK_EMPTY_MAP;
     }
     message->trace_id = run->job->trace_id;
     assert(run->call == 0);
@@ -238,17 +237,17 @@ kernel_heal_run_drill(kernel_heal_run_t *run,
     char trace[TRACE_SIZE] = "";
     bus_view_t trace_id = run->job->trace_id;
     snprintf(logs, sizeof logs, "%s/logs/stress", dir);
-    const char *argv[HEAL_CHILD_ARGS_MAX] = {"bhiv",
-                                             "stress",
-                                             order->suite,
-                                             order->size_flag,
-                                             order->size,
-                                             "--dir",
-                                             dir,
-                                             "--logs",
-                                             logs,
-                                             "--format",
-                                             "json"};
+    const char *argv[KERNEL_HEAL_CHILD_ARGS_MAX] = {"bhiv",
+                                                    "stress",
+                                                    order->suite,
+                                                    order->size_flag,
+                                                    order->size,
+                                                    "--dir",
+                                                    dir,
+                                                    "--logs",
+                                                    logs,
+                                                    "--format",
+                                                    "json"};
     size_t count = 0;
     while (argv[count] != NULL) {
         ++count;
@@ -273,11 +272,12 @@ void
 kernel_heal_run_look(kernel_heal_run_t *run, store_txn_t *txn)
 {
     bus_view_t kept;
-    if (run->on_mine == NULL || store_get(txn, HEAL_STARTED, run->job->task_id, &kept) != BUS_OK) {
+    if (run->on_mine == NULL ||
+        store_get(txn, KERNEL_HEAL_STARTED, run->job->task_id, &kept) != BUS_OK) {
         return;
     }
     kernel_heal_step_fn *mine = run->on_mine;
-    bool is_ours = view_is(kernel_watch_text(kept, "boot"), service_boot(run->heal->service));
+    bool is_ours = view_is(walk_text_at(kept, "boot"), service_boot(run->heal->service));
     run->on_mine = NULL;
     if (is_ours) {
         mine(run);
@@ -322,12 +322,12 @@ void
 kernel_heal_run_end(kernel_heal_run_t *run, kernel_heal_resolved_t resolved)
 {
     kernel_heal_t *heal = run->heal;
-    kernel_job_t *job = run->job;
+    kernel_worker_job_t *job = run->job;
     BUS_AUTO(pack_destroy) pack_t *out = pack_new();
-    pack_map(out, run->extra_count + (resolved == HEAL_UNKNOWN ? 5 : 6));
-    pack_pair_text(out, "status", resolved == HEAL_UNRESOLVED ? "failed" : "success");
-    if (resolved != HEAL_UNKNOWN) {
-        pack_pair_bool(out, "issue_resolved", resolved == HEAL_RESOLVED);
+    pack_map(out, run->extra_count + (resolved == KERNEL_HEAL_UNKNOWN ? 5 : 6));
+    pack_pair_text(out, "status", resolved == KERNEL_HEAL_UNRESOLVED ? "failed" : "success");
+    if (resolved != KERNEL_HEAL_UNKNOWN) {
+        pack_pair_bool(out, "issue_resolved", resolved == KERNEL_HEAL_RESOLVED);
     }
     pack_pair_text(out, "playbook", run->playbook);
     pack_pair_real(out, "duration_seconds", (double) (clock_boot_ms() - run->started_ms) / 1000);
@@ -339,11 +339,11 @@ kernel_heal_run_end(kernel_heal_run_t *run, kernel_heal_resolved_t resolved)
     pack_raw(out, pack_view(run->actions));
     pack_raw(out, pack_view(run->extra));
     ++heal->done;
-    heal->resolved += resolved == HEAL_RESOLVED ? 1 : 0;
+    heal->resolved += resolved == KERNEL_HEAL_RESOLVED ? 1 : 0;
     log_info("playbook_over",
              "name=%s resolved=%d",
              run->playbook,
-             resolved == HEAL_UNKNOWN ? -1 : (int) resolved);
+             resolved == KERNEL_HEAL_UNKNOWN ? -1 : (int) resolved);
     kernel_heal_run_destroy(&run);
     kernel_worker_complete(heal->worker, &job, pack_view(out));
 }
@@ -352,7 +352,7 @@ void
 kernel_heal_run_fail(kernel_heal_run_t *run, const char *error, bool retry)
 {
     kernel_heal_t *heal = run->heal;
-    kernel_job_t *job = run->job;
+    kernel_worker_job_t *job = run->job;
     log_warning("playbook_failed", "name=%s retry=%d", run->playbook, (int) retry);
     ++heal->done;
     kernel_heal_run_destroy(&run);

@@ -8,9 +8,9 @@
 #include "proto/walk.h"
 
 enum {
-    HEAL_NOTES_MAX = 100, // findings, and actions: there are fewer parts
-    HEAL_NOTE_SIZE = 300, // bytes of one, with its NUL
-    HEAL_PEERS_MAX = 64   // services whose health is asked for
+    KERNEL_HEAL_NOTES_MAX = 100, // findings, and actions: there are fewer parts
+    KERNEL_HEAL_NOTE_SIZE = 300, // bytes of one, with its NUL
+    KERNEL_HEAL_PEERS_MAX = 64   // services whose health is asked for
 };
 
 typedef void(kernel_heal_answer_fn)(kernel_heal_run_t *run, bus_err_t err, bus_view_t body);
@@ -20,7 +20,7 @@ typedef void(kernel_heal_drill_fn)(kernel_heal_run_t *run, int status, bus_view_
 struct kernel_heal_run {
     kernel_heal_run_t *next;
     kernel_heal_t *heal;
-    kernel_job_t *job;
+    kernel_worker_job_t *job;
     const char *playbook; // its name
     uint64_t started_ms;  // boot clock
     pack_t *findings;     // texts, one behind the other
@@ -43,7 +43,7 @@ struct kernel_heal_run {
 
 // Begins the playbook for a job. It may be over when this returns.
 void kernel_heal_run_begin(kernel_heal_t *heal,
-                           kernel_job_t *job,
+                           kernel_worker_job_t *job,
                            const char *playbook,
                            kernel_heal_step_fn *first);
 // Gives it up: the job stays the worker's.
@@ -92,7 +92,11 @@ void kernel_heal_run_act_once(kernel_heal_run_t *run,
 // Looks whether what act_once waits for was read back.
 void kernel_heal_run_look(kernel_heal_run_t *run, store_txn_t *txn);
 
-typedef enum { HEAL_UNRESOLVED, HEAL_RESOLVED, HEAL_UNKNOWN } kernel_heal_resolved_t;
+typedef enum {
+    KERNEL_HEAL_UNRESOLVED,
+    KERNEL_HEAL_RESOLVED,
+    KERNEL_HEAL_UNKNOWN
+} kernel_heal_resolved_t;
 // Completes the task. UNKNOWN: the result says nothing of issue_resolved.
 void kernel_heal_run_end(kernel_heal_run_t *run, kernel_heal_resolved_t resolved);
 void kernel_heal_run_fail(kernel_heal_run_t *run, const char *error, bool retry);

@@ -15,24 +15,13 @@ enum {
     LOOK_MS = 1000,         // after the change
     RESERVE_MAX = 50,       // task.order's
     RESERVE_LEAST = 10,     // percent: where urgent tasks wait at all
-    ESCALATE_USUAL = 50,    // percent of the SLA left
-    ESCALATE_STRAINED = 70, // where tasks miss theirs
+    ESCALATE_USUAL = 50,    // percent of the SLA left: HTM's own
+    ESCALATE_STRAINED = 70, // where tasks wait, or missed theirs
 };
 
 typedef struct {
     uint64_t breaches; // before the change
 } schedule_t;
-
-static uint64_t
-uint_at(bus_view_t map, const char *path)
-{
-    bus_view_t value;
-    uint64_t number = 0;
-    if (walk_find_path(map, path, &value) != BUS_OK || walk_as_uint(value, &number) != BUS_OK) {
-        return 0;
-    }
-    return number;
-}
 
 static void
 on_after(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
@@ -40,14 +29,14 @@ on_after(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
     const schedule_t *own = run->own;
     if (err != BUS_OK) {
         kernel_heal_run_finding(run, "HTM does not answer: %s", error_text(err));
-        kernel_heal_run_end(run, HEAL_UNKNOWN);
+        kernel_heal_run_end(run, KERNEL_HEAL_UNKNOWN);
         return;
     }
-    uint64_t breaches = uint_at(body, "statistics.sla_breaches");
+    uint64_t breaches = walk_uint_at(body, "statistics.sla_breaches", 0);
     uint64_t more = breaches > own->breaches ? breaches - own->breaches : 0;
     kernel_heal_run_finding(
         run, "%llu tasks missed their SLA since the change", (unsigned long long) more);
-    kernel_heal_run_end(run, more == 0 ? HEAL_RESOLVED : HEAL_UNRESOLVED);
+    kernel_heal_run_end(run, more == 0 ? KERNEL_HEAL_RESOLVED : KERNEL_HEAL_UNRESOLVED);
 }
 
 static void
@@ -74,9 +63,11 @@ on_status(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
         kernel_heal_run_fail(run, "HTM does not answer", true);
         return;
     }
-    uint64_t urgent = uint_at(body, "queue_sizes.critical") + uint_at(body, "queue_sizes.high");
-    uint64_t other = uint_at(body, "queue_sizes.normal") + uint_at(body, "queue_sizes.low");
-    own->breaches = uint_at(body, "statistics.sla_breaches");
+    uint64_t urgent =
+        walk_uint_at(body, "queue_sizes.critical", 0) + walk_uint_at(body, "queue_sizes.high", 0);
+    uint64_t other =
+        walk_uint_at(body, "queue_sizes.normal", 0) + walk_uint_at(body, "queue_sizes.low", 0);
+    own->breaches = walk_uint_at(body, "statistics.sla_breaches", 0);
     uint64_t total = urgent + other;
     uint64_t share = total == 0 ? 0 : urgent * 100 / total;
     uint64_t reserve = urgent == 0             ? 0

@@ -20,12 +20,11 @@
 
 // clang-format off
 #define SECONDS(variable, field, preset) \
-    {variable, offsetof(kernel_infrastructure_t, settings.field), preset, \
-     KERNEL_WATCH_SECONDS_MIN, KERNEL_WATCH_SECONDS_MAX}
+    KERNEL_WATCH_SECONDS_ROW(variable, kernel_infrastructure_t, settings.field, preset)
 #define PERCENT(variable, field, preset) \
-    {variable, offsetof(kernel_infrastructure_t, settings.field), preset, 0, 100}
+    {variable, SETTING_REAL, offsetof(kernel_infrastructure_t, settings.field), preset, 0, 100}
 
-static const kernel_watch_setting_t settings[] = {
+static const setting_row_t settings[] = {
     SECONDS("BHIV_TELEMETRY_SECONDS", telemetry_s, 5),
     KERNEL_WATCH_ANOMALY_ROW(kernel_infrastructure_t, settings.anomaly_s),
     SECONDS("BHIV_GONE_SECONDS", gone_s, 10), // a peer that restarts is back in less
@@ -48,7 +47,7 @@ static void
 on_presence(void *arg, const client_heard_t *heard)
 {
     kernel_infrastructure_t *self = arg;
-    bus_view_t service = kernel_watch_text(heard->body, "service");
+    bus_view_t service = walk_text_at(heard->body, "service");
     if (service.size == 0) {
         return; // a peer that answers nothing
     }
@@ -56,7 +55,7 @@ on_presence(void *arg, const client_heard_t *heard)
         kernel_infrastructure_events_up(&self->events, service);
     } else if (view_is(heard->topic, "$bus.peer.down")) {
         kernel_infrastructure_events_down(
-            &self->events, service, kernel_watch_text(heard->body, "reason"), clock_boot_ms());
+            &self->events, service, walk_text_at(heard->body, "reason"), clock_boot_ms());
     }
 }
 
@@ -102,7 +101,7 @@ report(service_query_t *query, const void *message BUS_UNUSED)
 }
 
 static unsigned
-health(void *state, store_txn_t *txn BUS_UNUSED, pack_t *out)
+pack_health(void *state, store_txn_t *txn BUS_UNUSED, pack_t *out)
 {
     const kernel_infrastructure_t *self = state;
     pack_pair_uint(out, "telemetry", self->layer2);
@@ -137,7 +136,7 @@ open_state(const service_options_t *options, store_txn_t *txn BUS_UNUSED, void *
     kernel_infrastructure_sample_init(&self->sample);
     kernel_infrastructure_events_init(&self->events);
     *ret_state = self;
-    bus_err_t err = kernel_watch_settings(settings, COUNT(settings), self);
+    bus_err_t err = setting_read(settings, COUNT(settings), self);
     if (err != BUS_OK) {
         close_state(ret_state);
     }
@@ -187,5 +186,5 @@ const service_definition_t kernel_infrastructure_definition = {
     .close = close_state,
     .start = start,
     .tick = tick,
-    .health = health,
+    .health = pack_health,
 };

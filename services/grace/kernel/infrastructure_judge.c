@@ -9,8 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#define EMPTY VIEW_LITERAL("\x80")
-
 static void
 add(kernel_infrastructure_t *self,
     const char *type,
@@ -94,9 +92,9 @@ take_htm(kernel_infrastructure_t *self, bus_view_t answer)
     if (walk_find(answer, "statistics", &statistics) != BUS_OK) {
         return;
     }
-    uint64_t breaches = kernel_watch_uint(statistics, "sla_breaches", 0);
-    uint64_t ended = kernel_watch_uint(statistics, "tasks_completed", 0) +
-                     kernel_watch_uint(statistics, "tasks_failed", 0);
+    uint64_t breaches = walk_uint_at(statistics, "sla_breaches", 0);
+    uint64_t ended = walk_uint_at(statistics, "tasks_completed", 0) +
+                     walk_uint_at(statistics, "tasks_failed", 0);
     if (self->knows_htm && breaches >= self->breaches && ended >= self->ended) {
         uint64_t broken = breaches - self->breaches;
         uint64_t all = ended - self->ended;
@@ -112,11 +110,11 @@ static void
 on_htm(void *arg, const client_answer_t *answer)
 {
     kernel_infrastructure_t *self = arg;
-    if (answer->event == CLIENT_ACKED || answer->err == BUS_ABORTED) {
+    if (kernel_watch_is_given_up(answer)) {
         return;
     }
     self->sla = NAN;
-    if (answer->event == CLIENT_REPLIED && answer->err == BUS_OK) {
+    if (kernel_watch_is_answered(answer)) {
         take_htm(self, answer->body);
     }
     judge(self);
@@ -128,7 +126,7 @@ kernel_infrastructure_judge_look(void *arg)
     kernel_infrastructure_t *self = arg;
     client_t *client = service_client(self->service);
     if (client_is_connected(client) &&
-        !kernel_watch_ask(client, "req.htm.status", EMPTY, on_htm, self)) {
+        !kernel_watch_ask(client, "req.htm.status", PACK_EMPTY_MAP, on_htm, self)) {
         judge(self);
     }
 }

@@ -35,7 +35,7 @@ typedef struct {
     uint64_t start_ticks;   // after boot: with the pid it is the process's name
     uint64_t memory_bytes;  // its own: without the files that it maps
     uint64_t mapped_bytes;  // of files (stores, mostly) and shared memory that are in memory
-    uint64_t threads;       //
+    uint64_t threads;       // now
     uint64_t descriptors;   // open; or UNKNOWN
     uint64_t read_bytes;    // from disk; or UNKNOWN
     uint64_t written_bytes; // to disk; or UNKNOWN

@@ -112,9 +112,7 @@ static void
 take_name(kernel_infrastructure_sample_process_t *process, bus_view_t service)
 {
     char name[KERNEL_INFRASTRUCTURE_SAMPLE_NAME_SIZE];
-    size_t size = service.size < sizeof name ? service.size : sizeof name - 1;
-    memcpy(name, service.data, size);
-    name[size] = '\0';
+    (void) view_copy(service, name, sizeof name);
     if (process->service[0] == '\0' || strcmp(name, process->service) < 0) {
         memcpy(process->service, name, sizeof name);
     }

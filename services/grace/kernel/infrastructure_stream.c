@@ -11,8 +11,6 @@
 
 #include <limits.h>
 
-#define EMPTY VIEW_LITERAL("\x80")
-
 enum {
     SUMMARY_EVERY = 6, // messages: 30 s
     LAGS_MAX = 64,     // consumers in a message
@@ -88,22 +86,16 @@ finish(kernel_infrastructure_t *self)
     }
 }
 
-static bool
-is_answer(const client_answer_t *answer)
-{
-    return answer->event == CLIENT_REPLIED && answer->err == BUS_OK;
-}
-
 static void
 take_peers(kernel_infrastructure_t *self, bus_view_t answer)
 {
-    kernel_watch_items_t items = kernel_watch_items(answer, "peers");
+    walk_items_t items = walk_items_at(answer, "peers");
     bus_view_t item;
     kernel_infrastructure_sample_begin(&self->sample);
     if (self->broker_pid != 0) {
         kernel_infrastructure_sample_add(&self->sample, VIEW_LITERAL("broker"), self->broker_pid);
     }
-    while (kernel_watch_next(&items, &item)) {
+    while (walk_items_next(&items, &item)) {
         kernel_watch_peer_t peer;
         kernel_watch_peer(item, &peer);
         kernel_infrastructure_events_listed(&self->events, peer.service);
@@ -121,10 +113,10 @@ static void
 on_peers(void *arg, const client_answer_t *answer)
 {
     kernel_infrastructure_t *self = arg;
-    if (answer->event == CLIENT_ACKED || answer->err == BUS_ABORTED) {
+    if (kernel_watch_is_given_up(answer)) {
         return;
     }
-    if (is_answer(answer)) {
+    if (kernel_watch_is_answered(answer)) {
         take_peers(self, answer->body);
     }
     finish(self);
@@ -143,26 +135,21 @@ sum_bus(kernel_infrastructure_t *self, double lag, double commit_us)
 static void
 take_stats(kernel_infrastructure_t *self, bus_view_t answer)
 {
-    kernel_watch_items_t items = kernel_watch_items(answer, "consumers");
+    walk_items_t items = walk_items_at(answer, "consumers");
     bus_view_t item;
-    bus_view_t value;
     uint64_t lag_max = 0;
     uint32_t count = 0;
-    uint64_t commit_us = 0;
-    if (walk_find_path(answer, "commits.latency_us.p99", &value) != BUS_OK ||
-        walk_as_uint(value, &commit_us) != BUS_OK) {
-        commit_us = 0;
-    }
+    uint64_t commit_us = walk_uint_at(answer, "commits.latency_us.p99", 0);
     pack_clear(self->bus);
     pack_map(self->bus, 5);
-    pack_pair_uint(self->bus, "head", kernel_watch_uint(answer, "head", 0));
-    pack_pair_uint(self->bus, "peers", kernel_watch_uint(answer, "peers", 0));
+    pack_pair_uint(self->bus, "head", walk_uint_at(answer, "head", 0));
+    pack_pair_uint(self->bus, "peers", walk_uint_at(answer, "peers", 0));
     pack_pair_uint(self->bus, "commit_p99_us", commit_us);
     pack_text(self->bus, "lag");
     size_t place = pack_map_begin(self->bus);
-    while (kernel_watch_next(&items, &item)) {
-        uint64_t lag = kernel_watch_uint(item, "lag", 0);
-        bus_view_t name = kernel_watch_text(item, "consumer");
+    while (walk_items_next(&items, &item)) {
+        uint64_t lag = walk_uint_at(item, "lag", 0);
+        bus_view_t name = walk_text_at(item, "consumer");
         lag_max = lag > lag_max ? lag : lag_max;
         if (name.data != NULL && count < LAGS_MAX) {
             pack_str(self->bus, name);
@@ -172,8 +159,8 @@ take_stats(kernel_infrastructure_t *self, bus_view_t answer)
     }
     pack_count(self->bus, place, count);
     pack_pair_uint(self->bus, "lag_max", lag_max);
-    uint64_t pid = kernel_watch_uint(answer, "pid", 0);
-    bool is_here = view_is(kernel_watch_text(answer, "host"), self->identity.host);
+    uint64_t pid = walk_uint_at(answer, "pid", 0);
+    bool is_here = view_is(walk_text_at(answer, "host"), self->identity.host);
     self->broker_pid = is_here && pid <= INT_MAX ? (int) pid : 0;
     sum_bus(self, (double) lag_max, (double) commit_us);
 }
@@ -182,15 +169,16 @@ static void
 on_stats(void *arg, const client_answer_t *answer)
 {
     kernel_infrastructure_t *self = arg;
-    if (answer->event == CLIENT_ACKED || answer->err == BUS_ABORTED) {
+    if (kernel_watch_is_given_up(answer)) {
         return;
     }
     pack_clear(self->bus);
     self->broker_pid = 0;
-    if (is_answer(answer)) {
+    if (kernel_watch_is_answered(answer)) {
         take_stats(self, answer->body);
     }
-    if (!kernel_watch_ask(service_client(self->service), "$bus.peers", EMPTY, on_peers, self)) {
+    if (!kernel_watch_ask(
+            service_client(self->service), "$bus.peers", PACK_EMPTY_MAP, on_peers, self)) {
         finish(self);
     }
 }
@@ -203,5 +191,5 @@ kernel_infrastructure_stream_measure(void *arg)
     if (self->is_open || !client_is_connected(client)) {
         return; // the last one's answers are late: the broker has other things to do
     }
-    self->is_open = kernel_watch_ask(client, "$bus.stats", EMPTY, on_stats, self);
+    self->is_open = kernel_watch_ask(client, "$bus.stats", PACK_EMPTY_MAP, on_stats, self);
 }

@@ -5,15 +5,17 @@
 #pragma once
 #include "runtime/service.h"
 
-extern const service_definition_t kernel_infrastructure_definition;
-extern const service_definition_t kernel_governance_definition;
-extern const service_definition_t kernel_memory_definition;
-extern const service_definition_t kernel_librarian_definition;
-extern const service_definition_t kernel_verification_definition;
-extern const service_definition_t kernel_self_healing_definition;
-extern const service_definition_t kernel_code_definition;
+#define KERNEL(name, meaning) extern const service_definition_t kernel_##name##_definition;
+#include "proto/kernel.def"
+#undef KERNEL
 
-enum { KERNEL_COUNT = 7 };
+#define KERNEL(name, meaning) +1
+enum {
+    KERNEL_COUNT = 0
+#include "proto/kernel.def"
+};
+#undef KERNEL
+
 typedef struct {
     const char *name; // "memory"
     const service_definition_t *definition;

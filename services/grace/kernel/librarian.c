@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NAME "kernel-librarian"
 
 enum {
     SLOTS = 8,             // tasks at once: most of their time they wait for Core
@@ -34,7 +35,7 @@ typedef struct {
 struct asker {
     asker_t *next;
     state_t *state;
-    kernel_job_t *job;            // NULL: a question
+    kernel_worker_job_t *job;     // NULL: a question
     service_question_t *question; // NULL: a task
 };
 
@@ -71,7 +72,7 @@ answer(void *arg, const kernel_librarian_outcome_t *outcome)
 }
 
 static asker_t *
-asker_new(state_t *state, kernel_job_t *job, service_question_t *question)
+asker_new(state_t *state, kernel_worker_job_t *job, service_question_t *question)
 {
     asker_t *self = calloc(1, sizeof *self);
     assert(self);
@@ -122,7 +123,7 @@ reprocess(state_t *self,
 // --- The worker ----------------------------------------------------------------------------------
 
 static void
-run(void *arg, kernel_job_t *job)
+run(void *arg, kernel_worker_job_t *job)
 {
     state_t *self = arg;
     schema_librarian_ingest_t document;
@@ -137,8 +138,7 @@ run(void *arg, kernel_job_t *job)
         }
         why = "its context is no document: it wants a text of at most 768 KiB";
     } else if (view_is(job->task_type, "reprocess_low_quality")) {
-        // Of a remediation the context is the brain's: none of our fields, so all of them are
-        // meant.
+        // Of a remediation the context is the brain's: none of our fields, so all are meant.
         if (schema_decode(&SCHEMA_librarian_reprocess, job->context, &low, &problems) == BUS_OK) {
             begin(asker, reprocess(self, &low, job->trace_id, asker));
             return;
@@ -243,7 +243,7 @@ start(service_t *service, void *state)
     static const char *const handlers[] = {"librarian"};
     state_t *self = state;
     const kernel_worker_options_t options = {
-        .name = "kernel-librarian",
+        .name = NAME,
         .handlers = handlers,
         .handler_count = COUNT(handlers),
         .slots = SLOTS,
@@ -316,8 +316,8 @@ static const service_query_row_t queries[] = {
 };
 
 const service_definition_t kernel_librarian_definition = {
-    .name = "kernel-librarian",
-    .source = "kernel-librarian",
+    .name = NAME,
+    .source = NAME,
     .rules_version = 1,
     .tables = kernel_librarian_tables,
     .table_count = KERNEL_LIBRARIAN_TABLE_COUNT,

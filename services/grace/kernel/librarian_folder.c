@@ -1,6 +1,7 @@
 // librarian_folder.c - documents that lie in a folder. See librarian_folder.h.
 #include "librarian_folder.h"
 
+#include "librarian_ingest_self.h"
 #include "proto/walk.h"
 #include "runtime/clock.h"
 
@@ -169,14 +170,46 @@ destroy(void *own)
     free(self);
 }
 
-static int
-compare_names(const void *a, const void *b)
+// Where the name belongs among those in hand.
+static size_t
+place_of(const folder_t *self, const char *name)
 {
-    return strcmp(*(char *const *) a, *(char *const *) b);
+    size_t low = 0, high = self->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(self->names[middle], name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
+// Keeps it where it is among the first KERNEL_LIBRARIAN_FILES_MAX by name. False: one is left out.
+static bool
+add_name(folder_t *self, const char *name)
+{
+    size_t place = place_of(self, name);
+    if (place == KERNEL_LIBRARIAN_FILES_MAX) {
+        return false;
+    }
+    bool is_full = self->count == KERNEL_LIBRARIAN_FILES_MAX;
+    if (is_full) {
+        free(self->names[--self->count]);
+    }
+    memmove(self->names + place + 1,
+            self->names + place,
+            (self->count - place) * sizeof self->names[0]);
+    self->names[place] = strdup(name);
+    assert(self->names[place]);
+    self->count++;
+    return !is_full;
+}
+
+// The first files by name behind `after`. One go may not see all: the next begins behind its last.
 static void
-list_names(folder_t *self)
+list_names(folder_t *self, char after[KERNEL_LIBRARIAN_FILE_SIZE])
 {
     int again = self->fd >= 0 ? dup(self->fd) : -1;
     DIR *dir = again >= 0 ? fdopendir(again) : NULL;
@@ -188,16 +221,16 @@ list_names(folder_t *self)
     }
     self->names = calloc(KERNEL_LIBRARIAN_FILES_MAX, sizeof self->names[0]);
     assert(self->names);
+    bool are_all = true;
     const struct dirent *entry;
-    while (self->count < KERNEL_LIBRARIAN_FILES_MAX && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] != '.') {
-            self->names[self->count] = strdup(entry->d_name);
-            assert(self->names[self->count]);
-            self->count++;
+    while ((entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, after) > 0) {
+            are_all = add_name(self, entry->d_name) && are_all;
         }
     }
     (void) closedir(dir);
-    qsort(self->names, self->count, sizeof self->names[0], compare_names);
+    (void) snprintf(
+        after, KERNEL_LIBRARIAN_FILE_SIZE, "%s", are_all ? "" : self->names[self->count - 1]);
 }
 
 bus_err_t
@@ -219,6 +252,6 @@ kernel_librarian_folder_start(kernel_librarian_t *self,
     int size = snprintf(path, sizeof path, "%s/" FOLDER, dir);
     bool fits = size > 0 && (size_t) size < sizeof path;
     folder->fd = fits ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    list_names(folder);
+    list_names(folder, self->folder_after);
     return kernel_librarian_batch_start(self, &kind, folder, fn, arg);
 }

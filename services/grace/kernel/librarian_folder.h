@@ -3,8 +3,7 @@
 #include "librarian_batch.h"
 
 enum {
-    KERNEL_LIBRARIAN_FILES_MAX = 1000, // looked at in one go, by name; the next go finds the rest
-                                       // where some were taken out of the folder
+    KERNEL_LIBRARIAN_FILES_MAX = 1000, // looked at in one go, by name: the next goes on behind them
 };
 
 // Takes in each file of <dir>/documents, by name: regular ones, UTF-8, of at most 768 KiB. What is

@@ -6,9 +6,8 @@
 //                   v    | Core has it
 //                  polls-+
 //
-// A rejection goes from `waits` straight to `says`. Core answers a command only while somebody may
-// still wait for it: an answer that does not come within CORE_MS may be lost, and then Core is
-// asked what it has, instead of being told again.
+// A rejection goes from `waits` straight to `says`. The way through Core is
+// librarian_ingest_core.c.
 #include "librarian_ingest_self.h"
 
 #include "proto/walk.h"

@@ -114,11 +114,8 @@ take_part(kernel_librarian_ingest_t *self)
 static void
 reject(kernel_librarian_ingest_t *self, bus_view_t body)
 {
-    bus_view_t value;
-    bus_view_t text = VIEW_LITERAL("no reason given");
-    if (walk_find(body, "message", &value) == BUS_OK && walk_as_str(value, &text) != BUS_OK) {
-        text = VIEW_LITERAL("no reason given");
-    }
+    bus_view_t text = walk_text_at(body, "message");
+    text = text.data != NULL ? text : VIEW_LITERAL("no reason given");
     int size = (int) (text.size <= 200 ? text.size : 0);
     (void) snprintf(
         self->why, sizeof self->why, "the knowledge base refuses it: %.*s", size, text.data);
@@ -135,11 +132,8 @@ on_core(void *arg, const client_answer_t *answer)
     }
     self->call = 0;
     if (answer->event == CLIENT_REPLIED && answer->err == BUS_OK) {
-        bus_view_t value;
-        bus_view_t action = VIEW_LITERAL("added");
-        if (walk_find(answer->body, "action", &value) == BUS_OK) {
-            (void) (walk_as_str(value, &action) == BUS_OK);
-        }
+        bus_view_t action = walk_text_at(answer->body, "action");
+        action = action.data != NULL ? action : VIEW_LITERAL("added");
         (void) snprintf(self->action, sizeof self->action, "%.*s", (int) action.size, action.data);
         take_part(self);
     } else if (answer->event == CLIENT_REPLIED && answer->err == BUS_VALIDATION_FAILED) {
@@ -187,28 +181,18 @@ static bool
 is_there(const kernel_librarian_ingest_t *self, bus_view_t body)
 {
     char hex[KERNEL_LIBRARIAN_SHA_SIZE + 1];
-    bus_view_t list, document, value, text;
-    walk_item_t head;
-    if (walk_find(body, "documents", &list) != BUS_OK) {
-        return false;
-    }
-    walk_t walk = walk_from(list);
-    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY || head.count != 1 ||
-        walk_skip(&walk, &document) != BUS_OK) {
+    bus_view_t document;
+    walk_items_t documents = walk_items_at(body, "documents");
+    if (documents.left != 1 || !walk_items_next(&documents, &document)) {
         return false;
     }
     if (self->section_count > 1) {
-        uint64_t parts = 0;
-        uint64_t missing = 1;
-        return walk_find(document, "parts", &value) == BUS_OK &&
-               walk_as_uint(value, &parts) == BUS_OK && parts == self->section_count &&
-               walk_find(document, "parts_missing", &value) == BUS_OK &&
-               walk_as_uint(value, &missing) == BUS_OK &&
-               missing <= self->section_count - self->sent - 1;
+        return walk_uint_at(document, "parts", 0) == self->section_count &&
+               walk_uint_at(document, "parts_missing", UINT64_MAX) <=
+                   self->section_count - self->sent - 1;
     }
-    kernel_librarian_ingest_sha256(self->sections[0], hex);
-    return walk_find(document, "sha256", &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK &&
-           view_is(text, hex);
+    sha256_hex(self->sections[0], hex);
+    return view_is(walk_text_at(document, "sha256"), hex);
 }
 
 static void

@@ -4,21 +4,9 @@
 
 #include "runtime/clock.h"
 
-#include <assert.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 
 enum { CHUNK_ID_DIGITS = 12, CHUNK_ID_SIZE = 32 };
-
-void
-kernel_librarian_ingest_sha256(bus_view_t bytes, char ret_hex[KERNEL_LIBRARIAN_SHA_SIZE + 1])
-{
-    unsigned char hash[32];
-    unsigned size = sizeof hash;
-    int ok = EVP_Digest(bytes.data, bytes.size, hash, &size, EVP_sha256(), NULL);
-    assert(ok == 1 && size == sizeof hash);
-    id_hex(hash, sizeof hash, ret_hex);
-}
 
 // chunk_<12 hex digits of the SHA-256 of "sha256:number">: the same text's are the same, and none
 // is another's.
@@ -29,7 +17,7 @@ add_chunk_id(kernel_librarian_ingest_t *self, uint64_t number)
     char hex[KERNEL_LIBRARIAN_SHA_SIZE + 1];
     char id[CHUNK_ID_SIZE];
     int size = snprintf(named, sizeof named, "%s:%llu", self->sha256, (unsigned long long) number);
-    kernel_librarian_ingest_sha256(view_from(named, (size_t) size), hex);
+    sha256_hex(view_from(named, (size_t) size), hex);
     (void) snprintf(id, sizeof id, "chunk_%.*s", CHUNK_ID_DIGITS, hex);
     pack_text(self->chunk_ids, id);
 }
@@ -90,7 +78,7 @@ kernel_librarian_ingest_look(kernel_librarian_ingest_t *self)
     bus_view_t text = text_view(self->text);
     bool is_mended = self->sha256[0] != '\0';
     if (!is_mended) {
-        kernel_librarian_ingest_sha256(text, self->sha256);
+        sha256_hex(text, self->sha256);
     }
     self->sections[0] = text;
     self->section_count = 1;

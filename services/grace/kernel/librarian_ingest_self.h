@@ -2,6 +2,7 @@
 #pragma once
 #include "librarian_batch.h"
 #include "runtime/id.h"
+#include "runtime/sha256.h"
 
 enum {
     KERNEL_LIBRARIAN_ID_SIZE = 129,
@@ -9,6 +10,7 @@ enum {
     KERNEL_LIBRARIAN_SOURCE_SIZE = 65,
     KERNEL_LIBRARIAN_TRACE_SIZE = 129,
     KERNEL_LIBRARIAN_WHY_SIZE = 400,
+    KERNEL_LIBRARIAN_FILE_SIZE = 256, // of a file's name: NAME_MAX and its end
 };
 
 typedef enum {
@@ -25,8 +27,9 @@ struct kernel_librarian {
     kernel_librarian_ingest_t *first; // the oldest first
     size_t count;
     kernel_librarian_batch_t *batches;
-    uint64_t applied; // facts up to here are in the store
-    int timer;        // those that wait have their turn; 0: none
+    char folder_after[KERNEL_LIBRARIAN_FILE_SIZE]; // the last file of a go that was full; "": none
+    uint64_t applied;                              // facts up to here are in the store
+    int timer;                                     // those that wait have their turn; 0: none
 };
 
 struct kernel_librarian_ingest {
@@ -83,7 +86,6 @@ void kernel_librarian_ingest_send(kernel_librarian_ingest_t *self);
 
 // librarian_ingest_look.c: what there is to know of the text.
 void kernel_librarian_ingest_look(kernel_librarian_ingest_t *self);
-void kernel_librarian_ingest_sha256(bus_view_t bytes, char ret_hex[KERNEL_LIBRARIAN_SHA_SIZE + 1]);
 
 // librarian_ingest_say.c: packing.
 void

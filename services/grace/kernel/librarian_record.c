@@ -21,12 +21,6 @@ const store_table_t kernel_librarian_tables[KERNEL_LIBRARIAN_TABLE_COUNT] = {
     [KERNEL_LIBRARIAN_TOTALS] = {"totals", STORE_KEYS_BYTES, true, "counts and sums"},
 };
 
-static bus_err_t
-forgive(bus_err_t err)
-{
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
-}
-
 // --- Reading -------------------------------------------------------------------------------------
 
 bus_err_t
@@ -61,7 +55,7 @@ kernel_librarian_record_totals(store_txn_t *txn, kernel_librarian_totals_t *ret_
     if (err == BUS_OK && value.size == sizeof *ret_totals) {
         memcpy(ret_totals, value.data, sizeof *ret_totals);
     }
-    return forgive(err);
+    return store_forgive(err);
 }
 
 // --- A change ------------------------------------------------------------------------------------
@@ -139,8 +133,8 @@ drop_low(change_t *self, uint64_t place)
         less(&self->totals.low_bytes, value.size);
     }
     return err == BUS_OK || err == BUS_CORRUPT
-               ? forgive(store_del(self->txn, KERNEL_LIBRARIAN_LOW, STORE_U64(place)))
-               : forgive(err);
+               ? store_forgive(store_del(self->txn, KERNEL_LIBRARIAN_LOW, STORE_U64(place)))
+               : store_forgive(err);
 }
 
 // All that leads to a row goes; the row itself is its caller's. `keeps_low`: but its text.
@@ -155,9 +149,9 @@ unlead(change_t *self,
     if (err == BUS_OK && view_equal(owner, document_id)) {
         err = store_del(self->txn, KERNEL_LIBRARIAN_HASHES, row->sha256);
     }
-    err = forgive(err);
+    err = store_forgive(err);
     if (err == BUS_OK && view_is(row->status, "rejected")) {
-        err = forgive(
+        err = store_forgive(
             store_del(self->txn, KERNEL_LIBRARIAN_REJECTED, STORE_U64((uint64_t) row->seq.value)));
     }
     if (err == BUS_OK && row->low.value > 0 && !keeps_low) {
@@ -175,8 +169,9 @@ forget(change_t *self, bus_view_t document_id)
     if (err == BUS_OK) {
         err = unlead(self, document_id, &row, false);
     }
-    return err == BUS_OK ? forgive(store_del(self->txn, KERNEL_LIBRARIAN_DOCUMENTS, document_id))
-                         : forgive(err);
+    return err == BUS_OK
+               ? store_forgive(store_del(self->txn, KERNEL_LIBRARIAN_DOCUMENTS, document_id))
+               : store_forgive(err);
 }
 
 static bus_err_t
@@ -190,24 +185,19 @@ save_totals(change_t *self)
 
 // --- Bounds --------------------------------------------------------------------------------------
 
-// The first place of a table of places, and whose it is. BUS_NOT_FOUND, BUS_IO.
+// The first place of a table of places, and what stands there, absent where that is damaged.
+// BUS_NOT_FOUND, BUS_IO.
 static bus_err_t
 find_oldest(change_t *self, unsigned table, uint64_t *ret_place, bus_view_t *ret_value)
 {
-    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key = VIEW_NONE;
+    bus_err_t err = store_lowest(self->txn, table, ret_place);
     *ret_value = VIEW_NONE;
-    bus_err_t err = store_cursor_open(self->txn, table, &cursor);
     if (err == BUS_OK) {
-        err = store_first(cursor, &key, ret_value);
+        err = store_get(self->txn, table, STORE_U64(*ret_place), ret_value);
     }
     if (err == BUS_CORRUPT) {
         *ret_value = VIEW_NONE;
         err = BUS_OK;
-    }
-    if (err == BUS_OK) {
-        assert(key.size == sizeof *ret_place);
-        memcpy(ret_place, key.data, sizeof *ret_place);
     }
     return err;
 }
@@ -231,14 +221,14 @@ forget_oldest_rejected(change_t *self)
     bus_view_t value;
     bus_err_t err = find_oldest(self, KERNEL_LIBRARIAN_REJECTED, &place, &value);
     if (err != BUS_OK) {
-        return forgive(err);
+        return store_forgive(err);
     }
     bus_view_t id = copy_id(value, copy);
     if (id.size > 0) {
         err = forget(self, id);
     }
     return err == BUS_OK
-               ? forgive(store_del(self->txn, KERNEL_LIBRARIAN_REJECTED, STORE_U64(place)))
+               ? store_forgive(store_del(self->txn, KERNEL_LIBRARIAN_REJECTED, STORE_U64(place)))
                : err;
 }
 
@@ -249,17 +239,12 @@ give_up_oldest_low(change_t *self)
     char copy[DOCUMENT_ID_MAX];
     uint64_t place;
     bus_view_t value;
-    bus_view_t found;
-    bus_view_t id = VIEW_NONE;
     schema_librarian_document_t row;
     bus_err_t err = find_oldest(self, KERNEL_LIBRARIAN_LOW, &place, &value);
     if (err != BUS_OK) {
-        return forgive(err);
+        return store_forgive(err);
     }
-    if (value.data != NULL && walk_find(value, "document_id", &found) == BUS_OK &&
-        walk_as_str(found, &id) == BUS_OK) {
-        id = copy_id(id, copy);
-    }
+    bus_view_t id = copy_id(walk_text_at(value, "document_id"), copy);
     err = drop_low(self, place);
     if (err == BUS_OK && id.size > 0) {
         err = load(self, id, &row);
@@ -268,7 +253,7 @@ give_up_oldest_low(change_t *self)
             err = put_row(self, id, &row);
         }
     }
-    return forgive(err);
+    return store_forgive(err);
 }
 
 static bus_err_t
@@ -309,7 +294,7 @@ replace(change_t *self, const schema_kb_ingested_t *fact, int64_t *ret_low)
     *ret_low = 0;
     bus_err_t err = load(self, fact->document_id, &was);
     if (err != BUS_OK) {
-        return forgive(err);
+        return store_forgive(err);
     }
     // Mending that changed nothing tells no text: the one that is kept stays.
     bool keeps_low = fact->before.has && fact->text.data == NULL && was.low.value > 0 &&
@@ -367,7 +352,7 @@ join_member(change_t *self, bus_view_t document_id, bus_view_t whole)
     char reason[DOCUMENT_ID_MAX];
     bus_err_t err = load(self, document_id, &row);
     if (err != BUS_OK) {
-        return forgive(err);
+        return store_forgive(err);
     }
     err = unlead(self, document_id, &row, false);
     row.status = VIEW_LITERAL("joined");

@@ -35,7 +35,8 @@ typedef struct {
     uint64_t mended;    // facts that said so
 } kernel_librarian_totals_t;
 
-// Each `apply` of the kernel's rows.
+// Each applies one message: kb.ingested (the librarian's own alone), kb.document, kb.remove (of
+// others). BUS_FULL, BUS_IO, or what service_refuse returns.
 bus_err_t kernel_librarian_record_ingested(service_apply_t *self, const void *message);
 bus_err_t kernel_librarian_record_replaced(service_apply_t *self, const void *message);
 bus_err_t kernel_librarian_record_removed(service_apply_t *self, const void *message);

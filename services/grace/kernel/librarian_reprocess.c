@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 enum {
     ID_MAX = 128,
@@ -26,10 +27,10 @@ typedef struct {
     bool is_taken;   // by an item
 } candidate_t;
 
-// One thing to do: candidates[first, …] that have this item's number.
+// One thing to do, in one go.
 typedef struct {
-    uint64_t *places;
-    size_t count; // above 1: they are joined
+    uint64_t *places; // owned: of its documents among the low ones
+    size_t count;     // above 1: they are joined
 } item_t;
 
 typedef struct {
@@ -58,23 +59,13 @@ typedef struct {
 // --- The plan ------------------------------------------------------------------------------------
 
 static uint64_t
-hash_bytes(uint64_t hash, bus_view_t bytes)
-{
-    for (size_t i = 0; i < bytes.size; i++) { // FNV-1a
-        hash = (hash ^ (unsigned char) bytes.data[i]) * UINT64_C(1099511628211);
-    }
-    return hash;
-}
-
-static uint64_t
 family_of(const schema_kb_ingested_t *fact)
 {
     if (fact->title.size == 0) {
         return 0;
     }
-    uint64_t hash = hash_bytes(UINT64_C(14695981039346656037), fact->title);
-    hash = hash_bytes(hash, VIEW_LITERAL("\n"));
-    return hash_bytes(hash, fact->source) | 1;
+    uint64_t title = XXH3_64bits(fact->title.data, fact->title.size);
+    return XXH3_64bits_withSeed(fact->source.data, fact->source.size, title) | 1;
 }
 
 static bool
@@ -131,7 +122,7 @@ find_candidates(store_txn_t *txn,
         }
     }
     *ret_count = count;
-    return err == BUS_OK || err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
+    return err == BUS_OK || store_forgive(err);
 }
 
 static void

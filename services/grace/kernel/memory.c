@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NAME "kernel-memory"
 
 enum {
     SLOTS = 16,                  // a recall ends at once: more only wait here
@@ -25,7 +26,7 @@ typedef struct {
 // --- The worker ----------------------------------------------------------------------------------
 
 static void
-run(void *arg, kernel_job_t *job)
+run(void *arg, kernel_worker_job_t *job)
 {
     memory_t *self = arg;
     schema_memory_recall_t asked;
@@ -80,7 +81,7 @@ start(service_t *service, void *state)
     static const char *const handlers[] = {"memory"};
     memory_t *self = state;
     const kernel_worker_options_t options = {
-        .name = "kernel-memory",
+        .name = NAME,
         .handlers = handlers,
         .handler_count = COUNT(handlers),
         .slots = SLOTS,
@@ -133,8 +134,8 @@ static const service_query_row_t queries[] = {
 };
 
 const service_definition_t kernel_memory_definition = {
-    .name = "kernel-memory",
-    .source = "kernel-memory",
+    .name = NAME,
+    .source = NAME,
     .rules_version = 1,
     .tables = kernel_memory_tables,
     .table_count = KERNEL_MEMORY_TABLE_COUNT,

@@ -28,13 +28,6 @@ const store_table_t kernel_memory_tables[KERNEL_MEMORY_TABLE_COUNT] = {
     [KERNEL_MEMORY_COUNTS] = {"counts", STORE_KEYS_BYTES, true, "class -> how many"},
 };
 
-// A row that is damaged is as good as none: its episode is begun anew.
-static bus_err_t
-forgive(bus_err_t err)
-{
-    return err == BUS_NOT_FOUND || err == BUS_CORRUPT ? BUS_OK : err;
-}
-
 // --- What it is found by -------------------------------------------------------------------------
 
 typedef struct {
@@ -88,7 +81,7 @@ add_count(store_txn_t *txn, bus_view_t class, int by, uint64_t *ret_count)
     if (err == BUS_OK && value.size == sizeof count) {
         memcpy(&count, value.data, sizeof count);
     }
-    if (forgive(err) != BUS_OK) {
+    if (store_forgive(err) != BUS_OK) {
         return err;
     }
     count = by > 0 ? count + 1 : count - (count > 0 ? 1 : 0);
@@ -115,7 +108,7 @@ find_by(store_txn_t *txn,
             continue;
         }
         if (before[i].value.size > 0) {
-            err = forgive(store_del(
+            err = store_forgive(store_del(
                 txn, KERNEL_MEMORY_INDEX, make_key(before[i].by, before[i].value, seq, &key)));
         }
         if (err == BUS_OK && after[i].value.size > 0) {
@@ -158,7 +151,7 @@ kernel_memory_episode_walk(store_txn_t *txn,
         }
         err = store_prev(cursor, &key, &nothing);
     }
-    return forgive(err);
+    return store_forgive(err);
 }
 
 // --- The record ----------------------------------------------------------------------------------
@@ -192,9 +185,10 @@ static bus_err_t
 forget_damaged(store_txn_t *txn, bus_view_t class, uint64_t seq)
 {
     index_key_t key;
-    bus_err_t err = forgive(
+    bus_err_t err = store_forgive(
         store_del(txn, KERNEL_MEMORY_INDEX, make_key(KERNEL_MEMORY_BY_CLASS, class, seq, &key)));
-    return err == BUS_OK ? forgive(store_del(txn, KERNEL_MEMORY_EPISODES, STORE_U64(seq))) : err;
+    return err == BUS_OK ? store_forgive(store_del(txn, KERNEL_MEMORY_EPISODES, STORE_U64(seq)))
+                         : err;
 }
 
 static bus_err_t
@@ -205,7 +199,7 @@ forget(store_txn_t *txn, bus_view_t class, uint64_t seq)
     const schema_memory_episode_t none = {.episode = {.has = false}};
     bus_err_t err = kernel_memory_episode_get(txn, seq, &stored, &was);
     if (err != BUS_OK) {
-        return forgive(err) == BUS_OK ? forget_damaged(txn, class, seq) : err;
+        return store_forgive(err) == BUS_OK ? forget_damaged(txn, class, seq) : err;
     }
     BUS_AUTO(pack_destroy) pack_t *copy = pack_new();
     schema_problems_t problems;
@@ -214,9 +208,10 @@ forget(store_txn_t *txn, bus_view_t class, uint64_t seq)
     assert(err == BUS_OK); // the same bytes as above
     err = find_by(txn, seq, &was, &none);
     if (err == BUS_OK) {
-        err = forgive(store_del(txn, KERNEL_MEMORY_TASKS, was.task_id));
+        err = store_forgive(store_del(txn, KERNEL_MEMORY_TASKS, was.task_id));
     }
-    return err == BUS_OK ? forgive(store_del(txn, KERNEL_MEMORY_EPISODES, STORE_U64(seq))) : err;
+    return err == BUS_OK ? store_forgive(store_del(txn, KERNEL_MEMORY_EPISODES, STORE_U64(seq)))
+                         : err;
 }
 
 // The oldest of a class: the first key of its part of the index.
@@ -238,7 +233,7 @@ find_oldest(store_txn_t *txn, bus_view_t class, uint64_t *ret_seq)
         memcpy(&big, key.data + wanted.size - sizeof big, sizeof big);
     }
     *ret_seq = be64toh(big);
-    return forgive(err);
+    return store_forgive(err);
 }
 
 static bus_err_t
@@ -289,7 +284,7 @@ find_task(store_txn_t *txn, bus_view_t task_id, uint64_t *ret_seq)
     if (err == BUS_OK && value.size == sizeof *ret_seq) {
         memcpy(ret_seq, value.data, sizeof *ret_seq);
     }
-    return forgive(err);
+    return store_forgive(err);
 }
 
 // The episode of a task, or a new one that this record begins.
@@ -312,7 +307,7 @@ begin(hand_t *self, bus_view_t task_id)
             self->was = self->is;
             return BUS_OK;
         }
-        err = forgive(err);
+        err = store_forgive(err);
     }
     self->was = (schema_memory_episode_t){.episode = {.has = false}};
     self->is = (schema_memory_episode_t){
@@ -361,6 +356,9 @@ bus_err_t
 kernel_memory_episode_started(service_apply_t *self, const void *message)
 {
     const schema_task_started_t *started = message;
+    if (!view_is(self->header->source, "htm")) {
+        return service_refuse(self, BUS_UNAUTHORIZED_ACCESS, "HTM alone says so", VIEW_NONE);
+    }
     BUS_AUTO(pack_destroy) pack_t *copy = pack_new();
     hand_t hand = {.apply = self, .copy = copy};
     bus_err_t err = begin(&hand, started->task_id);
@@ -414,6 +412,9 @@ bus_err_t
 kernel_memory_episode_done(service_apply_t *self, const void *message)
 {
     const schema_task_done_t *done = message;
+    if (!view_is(self->header->source, "htm")) {
+        return service_refuse(self, BUS_UNAUTHORIZED_ACCESS, "HTM alone says so", VIEW_NONE);
+    }
     BUS_AUTO(pack_destroy) pack_t *copy = pack_new();
     hand_t hand = {.apply = self, .copy = copy};
     bus_err_t err = begin(&hand, done->task_id);

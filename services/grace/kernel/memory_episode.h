@@ -32,6 +32,7 @@ typedef enum {
     KERNEL_MEMORY_BY_CLASS = 'c', // "intent" or "task"
 } kernel_memory_by_t;
 
+// Each applies one message: layer3.intent.task, task.started, task.done. BUS_FULL, BUS_IO.
 bus_err_t kernel_memory_episode_asked(service_apply_t *self, const void *message);
 bus_err_t kernel_memory_episode_started(service_apply_t *self, const void *message);
 bus_err_t kernel_memory_episode_done(service_apply_t *self, const void *message);

@@ -135,6 +135,32 @@ pack_actions(const recall_t *self, pack_t *out)
     }
 }
 
+// The matches, the most telling first: as many as are asked for, and fit.
+static void
+pack_matches(const recall_t *self, size_t size_max, pack_t *out)
+{
+    size_t limit = self->asked->limit.has ? (size_t) self->asked->limit.value : LIMIT;
+    uint32_t count = 0;
+    pack_text(out, "episodes");
+    size_t place = pack_array_begin(out);
+    size_t before = pack_view(out).size;
+    for (size_t i = 0; i < self->count && count < limit; i++) {
+        bus_view_t stored;
+        schema_memory_episode_t episode;
+        if (kernel_memory_episode_get(self->txn, self->matches[i].seq, &stored, &episode) ==
+            BUS_OK) {
+            if (pack_view(out).size - before + stored.size > size_max) {
+                break;
+            }
+            pack_raw(out, stored);
+            count++;
+        }
+    }
+    pack_count(out, place, count);
+    pack_pair_uint(out, "count", count);
+    pack_pair_uint(out, "matched", self->count);
+}
+
 bus_err_t
 kernel_memory_recall_pack(store_txn_t *txn,
                           const schema_memory_recall_t *asked,
@@ -145,34 +171,14 @@ kernel_memory_recall_pack(store_txn_t *txn,
     this.matches = calloc(LOOKED_MAX, sizeof this.matches[0]);
     assert(this.matches);
     bus_err_t err = look(&this);
-    if (err != BUS_OK) {
-        free(this.matches);
-        return err;
+    if (err == BUS_OK) {
+        qsort(this.matches, this.count, sizeof this.matches[0], compare);
+        pack_map(out, 4);
+        pack_matches(&this, size_max, out);
+        pack_actions(&this, out);
     }
-    qsort(this.matches, this.count, sizeof this.matches[0], compare);
-    size_t limit = asked->limit.has ? (size_t) asked->limit.value : LIMIT;
-    uint32_t count = 0;
-    pack_map(out, 4);
-    pack_text(out, "episodes");
-    size_t place = pack_array_begin(out);
-    size_t before = pack_view(out).size;
-    for (size_t i = 0; i < this.count && count < limit; i++) {
-        bus_view_t stored;
-        schema_memory_episode_t episode;
-        if (kernel_memory_episode_get(txn, this.matches[i].seq, &stored, &episode) == BUS_OK) {
-            if (pack_view(out).size - before + stored.size > size_max) {
-                break;
-            }
-            pack_raw(out, stored);
-            count++;
-        }
-    }
-    pack_count(out, place, count);
-    pack_pair_uint(out, "count", count);
-    pack_pair_uint(out, "matched", this.count);
-    pack_actions(&this, out);
     free(this.matches);
-    return BUS_OK;
+    return err;
 }
 
 bus_err_t

@@ -11,14 +11,12 @@
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NAME "kernel-self_healing"
 
-static const char CONSUMER[] = "kernel-self_healing";
-enum { BOOT_MS_MAX = 300 }; // of a good boot drill: the brain's threshold
-
-static const store_table_t tables[HEAL_TABLE_COUNT] = {
-    [HEAL_STARTED] = {"started", STORE_KEYS_BYTES, true, "task_id -> healing_started"},
-    [HEAL_ORDER] = {"order", STORE_KEYS_UINT64, true, "seq -> task_id"},
-    [HEAL_KEPT] = {"drills", STORE_KEYS_BYTES, true, "suite -> healing_drill"},
+static const store_table_t tables[KERNEL_HEAL_TABLE_COUNT] = {
+    [KERNEL_HEAL_STARTED] = {"started", STORE_KEYS_BYTES, true, "task_id -> healing_started"},
+    [KERNEL_HEAL_ORDER] = {"order", STORE_KEYS_UINT64, true, "seq -> task_id"},
+    [KERNEL_HEAL_KEPT] = {"drills", STORE_KEYS_BYTES, true, "suite -> healing_drill"},
 };
 
 // --- The journal ---------------------------------------------------------------------------------
@@ -28,29 +26,28 @@ static bus_err_t
 make_room(store_txn_t *txn)
 {
     uint64_t count = 0;
-    bus_err_t err = store_count(txn, HEAL_ORDER, &count);
-    if (err != BUS_OK || count < HEAL_STARTED_MAX) {
+    bus_err_t err = store_count(txn, KERNEL_HEAL_ORDER, &count);
+    if (err != BUS_OK || count < KERNEL_HEAL_STARTED_MAX) {
         return err;
     }
-    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key;
-    bus_view_t value = VIEW_NONE;
-    err = store_cursor_open(txn, HEAL_ORDER, &cursor);
-    err = err == BUS_OK ? store_first(cursor, &key, &value) : err;
-    if (err != BUS_OK && err != BUS_CORRUPT) { // a damaged one goes too; its task's row stays
+    uint64_t seq;
+    bus_view_t value;
+    char task_id[STORE_KEY_SIZE_MAX];
+    size_t size = 0;
+    err = store_lowest(txn, KERNEL_HEAL_ORDER, &seq);
+    if (err != BUS_OK) {
         return err == BUS_NOT_FOUND ? BUS_OK : err;
     }
-    uint64_t seq = 0;
-    char task_id[STORE_KEY_SIZE_MAX];
-    size_t size = err == BUS_OK && value.size <= sizeof task_id ? value.size : 0;
-    memcpy(&seq, key.data, sizeof seq);
-    if (size > 0) {
-        memcpy(task_id, value.data, size);
+    err = store_get(txn, KERNEL_HEAL_ORDER, STORE_U64(seq), &value);
+    if (err == BUS_OK && value.size <= sizeof task_id) {
+        size = value.size;
+        memcpy(task_id, value.data, size); // the view dies with the next write
+    } else if (err == BUS_IO) {
+        return err; // a damaged one goes too; its task's row stays
     }
-    store_cursor_destroy(&cursor);
-    err = store_del(txn, HEAL_ORDER, STORE_U64(seq));
+    err = store_del(txn, KERNEL_HEAL_ORDER, STORE_U64(seq));
     if (err == BUS_OK && size > 0) {
-        err = store_del(txn, HEAL_STARTED, view_from(task_id, size));
+        err = store_del(txn, KERNEL_HEAL_STARTED, view_from(task_id, size));
     }
     return err == BUS_NOT_FOUND ? BUS_OK : err;
 }
@@ -60,7 +57,7 @@ apply_started(service_apply_t *apply, const void *message)
 {
     const schema_healing_started_t *started = message;
     bus_view_t kept;
-    bus_err_t err = store_get(apply->txn, HEAL_STARTED, started->task_id, &kept);
+    bus_err_t err = store_get(apply->txn, KERNEL_HEAL_STARTED, started->task_id, &kept);
     if (err != BUS_NOT_FOUND) {
         return err == BUS_CORRUPT ? BUS_OK : err; // the first word stands
     }
@@ -68,10 +65,11 @@ apply_started(service_apply_t *apply, const void *message)
     schema_encode(&SCHEMA_healing_started, started, out);
     err = make_room(apply->txn);
     if (err == BUS_OK) {
-        err = store_put(apply->txn, HEAL_STARTED, started->task_id, pack_view(out));
+        err = store_put(apply->txn, KERNEL_HEAL_STARTED, started->task_id, pack_view(out));
     }
     if (err == BUS_OK) {
-        err = store_put(apply->txn, HEAL_ORDER, STORE_U64(apply->header->seq), started->task_id);
+        err = store_put(
+            apply->txn, KERNEL_HEAL_ORDER, STORE_U64(apply->header->seq), started->task_id);
     }
     return err;
 }
@@ -108,7 +106,7 @@ apply_drill(service_apply_t *apply, const void *message)
     };
     BUS_AUTO(pack_destroy) pack_t *out = pack_new();
     schema_encode(&SCHEMA_healing_drill, &kept, out);
-    return store_put(apply->txn, HEAL_KEPT, drill->suite, pack_view(out));
+    return store_put(apply->txn, KERNEL_HEAL_KEPT, drill->suite, pack_view(out));
 }
 
 static const service_apply_row_t applies[] = {
@@ -140,7 +138,7 @@ static const struct {
 };
 
 static void
-on_job(void *arg, kernel_job_t *job)
+on_job(void *arg, kernel_worker_job_t *job)
 {
     kernel_heal_t *self = arg;
     for (size_t i = 0; i < COUNT(playbooks); ++i) {
@@ -180,10 +178,10 @@ start(service_t *service, void *state)
     self->loop = service_loop(service);
     self->client = service_client(service);
     self->children = kernel_heal_children_new(self->loop);
-    const kernel_worker_options_t options = {.name = CONSUMER,
+    const kernel_worker_options_t options = {.name = NAME,
                                              .handlers = handlers,
                                              .handler_count = COUNT(handlers),
-                                             .slots = HEAL_SLOTS,
+                                             .slots = KERNEL_HEAL_SLOTS,
                                              .fn = on_job,
                                              .arg = self};
     self->worker = kernel_worker_new(self->loop, self->client, &options);
@@ -216,14 +214,15 @@ keep_good_conf(kernel_heal_t *self, store_txn_t *txn)
     bus_view_t kept;
     schema_healing_drill_t drill;
     schema_problems_t problems;
-    if (store_get(txn, HEAL_KEPT, VIEW_LITERAL("boot"), &kept) != BUS_OK ||
+    if (store_get(txn, KERNEL_HEAL_KEPT, VIEW_LITERAL("boot"), &kept) != BUS_OK ||
         schema_decode(&SCHEMA_healing_drill, kept, &drill, &problems) != BUS_OK ||
         (uint64_t) drill.seq.value == self->looked) {
         return;
     }
     self->looked = (uint64_t) drill.seq.value;
     bool is_good = drill.passed.value && drill.avg_boot_time.has &&
-                   drill.avg_boot_time.value <= BOOT_MS_MAX && drill.conf_sha256.data != NULL;
+                   drill.avg_boot_time.value <= KERNEL_HEAL_BOOT_MS_MAX &&
+                   drill.conf_sha256.data != NULL;
     bus_err_t err = is_good ? kernel_heal_conf_keep(self->dir, drill.conf_sha256) : BUS_OK;
     if (err != BUS_OK) {
         log_warning("drill_conf_not_kept", "error=%s", error_text(err));
@@ -262,7 +261,7 @@ pack_drills(store_txn_t *txn, pack_t *out)
     pack_text(out, "drills");
     size_t place = pack_map_begin(out);
     uint32_t count = 0;
-    bus_err_t err = store_cursor_open(txn, HEAL_KEPT, &cursor);
+    bus_err_t err = store_cursor_open(txn, KERNEL_HEAL_KEPT, &cursor);
     err = err == BUS_OK ? store_first(cursor, &key, &value) : err;
     for (; err == BUS_OK || err == BUS_CORRUPT; err = store_next(cursor, &key, &value)) {
         schema_healing_drill_t drill;
@@ -278,7 +277,7 @@ pack_drills(store_txn_t *txn, pack_t *out)
 }
 
 static bus_err_t
-query_report(service_query_t *query, const void *message BUS_UNUSED)
+report(service_query_t *query, const void *message BUS_UNUSED)
 {
     const kernel_heal_t *self = query->state;
     pack_t *out = query->answer;
@@ -303,7 +302,7 @@ query_report(service_query_t *query, const void *message BUS_UNUSED)
 }
 
 static const service_query_row_t queries[] = {
-    {"report", NULL, query_report, "its playbooks, what runs, and the latest drill of each suite"},
+    {"report", NULL, report, "its playbooks, what runs, and the latest drill of each suite"},
 };
 
 static unsigned
@@ -317,11 +316,11 @@ pack_health(void *state, store_txn_t *txn BUS_UNUSED, pack_t *out)
 }
 
 const service_definition_t kernel_self_healing_definition = {
-    .name = "kernel-self_healing",
-    .source = "kernel-self_healing",
+    .name = NAME,
+    .source = NAME,
     .rules_version = 1,
     .tables = tables,
-    .table_count = HEAL_TABLE_COUNT,
+    .table_count = KERNEL_HEAL_TABLE_COUNT,
     .applies = applies,
     .apply_count = COUNT(applies),
     .queries = queries,

@@ -37,13 +37,10 @@ static const store_table_t tables[TABLE_COUNT] = {
 };
 static const kernel_verification_tables_t places = {TABLE_WITNESS, TABLE_HEADS};
 
-static const kernel_watch_setting_t settings[] = {
-    {"BHIV_VERIFY_SECONDS",
-     offsetof(kernel_verification_t, settings.verify_s),
-     60,
-     KERNEL_WATCH_SECONDS_MIN,
-     KERNEL_WATCH_SECONDS_MAX},
+static const setting_row_t settings[] = {
+    KERNEL_WATCH_SECONDS_ROW("BHIV_VERIFY_SECONDS", kernel_verification_t, settings.verify_s, 60),
     {"BHIV_VERIFY_SAMPLES",
+     SETTING_COUNT,
      offsetof(kernel_verification_t, settings.samples),
      8,
      0,
@@ -57,7 +54,7 @@ static void
 on_answer(void *arg, const client_answer_t *answer)
 {
     kernel_verification_t *self = arg;
-    if (answer->event != CLIENT_ACKED && answer->err != BUS_ABORTED) {
+    if (!kernel_watch_is_given_up(answer)) {
         self->take(self, answer);
     }
 }
@@ -343,7 +340,7 @@ open_state(const service_options_t *options BUS_UNUSED, store_txn_t *txn, void *
     self->verified_ms = clock_boot_ms();
     kernel_verification_witness_init(&self->witness);
     *ret_state = self;
-    bus_err_t err = kernel_watch_settings(settings, COUNT(settings), self);
+    bus_err_t err = setting_read(settings, COUNT(settings), self);
     if (err == BUS_OK) {
         err = kernel_verification_witness_load(&self->witness, &self->findings, &places, txn);
     }

@@ -20,10 +20,10 @@ kernel_verification_entries_read(kernel_verification_t *self,
                                  bus_view_t *ret_leaf,
                                  bool *ret_is_good)
 {
-    bus_view_t text = kernel_watch_text(item, "leaf");
+    bus_view_t text = walk_text_at(item, "leaf");
     merkle_hash_t made;
     size_t size = 0;
-    *ret_is_good = note_hash(kernel_watch_text(item, "hash"), ret_hash) == BUS_OK;
+    *ret_is_good = note_hash(walk_text_at(item, "hash"), ret_hash) == BUS_OK;
     if (text.data == NULL ||
         note_unbase64(text, self->leaf, KERNEL_VERIFICATION_LEAF_MAX, &size) != BUS_OK) {
         *ret_is_good = *ret_is_good && text.data == NULL;
@@ -44,7 +44,7 @@ kernel_verification_entries_is_proved(bus_view_t answer,
     bus_view_t array;
     merkle_path_t path;
     return walk_find(answer, "path", &array) == BUS_OK && note_path(array, &path) == BUS_OK &&
-           kernel_watch_uint(answer, "leaf_index", KERNEL_VERIFICATION_WHOLE) == index &&
+           walk_uint_at(answer, "leaf_index", KERNEL_VERIFICATION_WHOLE) == index &&
            merkle_verify_inclusion(hash, index, head->size, &path, &head->root);
 }
 
@@ -135,7 +135,7 @@ take_leaf(kernel_verification_t *self, bus_view_t item)
                                          self->tree.size,
                                          clock_wall_us(),
                                          "what Bucket tells of it does not match its hash");
-        if (note_hash(kernel_watch_text(item, "hash"), &hash) != BUS_OK) {
+        if (note_hash(walk_text_at(item, "hash"), &hash) != BUS_OK) {
             return false;
         }
     }
@@ -147,7 +147,7 @@ take_leaf(kernel_verification_t *self, bus_view_t item)
 static void
 take_leaves(kernel_verification_t *self, const client_answer_t *answer)
 {
-    kernel_watch_items_t items = kernel_watch_items(answer->body, "leaves");
+    walk_items_t items = walk_items_at(answer->body, "leaves");
     uint64_t from = self->tree.size;
     uint64_t end = known(self);
     bus_view_t item;
@@ -157,7 +157,7 @@ take_leaves(kernel_verification_t *self, const client_answer_t *answer)
     uint64_t to = items.left < end - from ? from + items.left : end;
     kernel_verification_findings_begin(&self->findings, KERNEL_VERIFICATION_LEAF, from, to);
     bool is_good = answer->err == BUS_OK;
-    while (is_good && self->tree.size < end && kernel_watch_next(&items, &item)) {
+    while (is_good && self->tree.size < end && walk_items_next(&items, &item)) {
         is_good = take_leaf(self, item);
         hold(self);
     }
@@ -193,11 +193,11 @@ ask_leaves(kernel_verification_t *self)
 static void
 take_bad(kernel_verification_t *self, bus_view_t item)
 {
-    bus_view_t problem = kernel_watch_text(item, "problem");
-    bus_view_t audit_id = kernel_watch_text(item, "audit_id");
+    bus_view_t problem = walk_text_at(item, "problem");
+    bus_view_t audit_id = walk_text_at(item, "audit_id");
     kernel_verification_findings_add(&self->findings,
                                      KERNEL_VERIFICATION_ENTRY,
-                                     kernel_watch_uint(item, "leaf_index", 0),
+                                     walk_uint_at(item, "leaf_index", 0),
                                      clock_wall_us(),
                                      "%.*s%s%.*s",
                                      (int) audit_id.size,
@@ -210,13 +210,13 @@ take_bad(kernel_verification_t *self, bus_view_t item)
 static void
 take_checked(kernel_verification_t *self, const client_answer_t *answer)
 {
-    kernel_watch_items_t items = kernel_watch_items(answer->body, "bad");
+    walk_items_t items = walk_items_at(answer->body, "bad");
     uint64_t from = self->checked;
     bus_view_t item;
     if (is_lost(self, answer)) {
         return;
     }
-    uint64_t next = answer->err == BUS_OK ? kernel_watch_uint(answer->body, "next", 0) : 0;
+    uint64_t next = answer->err == BUS_OK ? walk_uint_at(answer->body, "next", 0) : 0;
     if (next <= from) {
         kernel_verification_findings_add(&self->findings,
                                          KERNEL_VERIFICATION_ENTRY,
@@ -228,7 +228,7 @@ take_checked(kernel_verification_t *self, const client_answer_t *answer)
         return;
     }
     kernel_verification_findings_begin(&self->findings, KERNEL_VERIFICATION_ENTRY, from, next);
-    while (kernel_watch_next(&items, &item)) {
+    while (walk_items_next(&items, &item)) {
         take_bad(self, item);
     }
     kernel_verification_findings_end(&self->findings, KERNEL_VERIFICATION_ENTRY);
@@ -288,14 +288,14 @@ take_inclusion(kernel_verification_t *self, const client_answer_t *answer)
 static void
 take_sample(kernel_verification_t *self, const client_answer_t *answer)
 {
-    kernel_watch_items_t items = kernel_watch_items(answer->body, "leaves");
+    walk_items_t items = walk_items_at(answer->body, "leaves");
     bus_view_t item;
     bus_view_t leaf;
     bool is_good = false;
     if (is_lost(self, answer)) {
         return;
     }
-    if (answer->err != BUS_OK || !kernel_watch_next(&items, &item)) {
+    if (answer->err != BUS_OK || !walk_items_next(&items, &item)) {
         blame_sample(self, "the log does not tell it");
         sample(self);
         return;
@@ -308,7 +308,7 @@ take_sample(kernel_verification_t *self, const client_answer_t *answer)
     }
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 2);
-    pack_pair_str(body, "audit_id", kernel_watch_text(leaf, "audit_id"));
+    pack_pair_str(body, "audit_id", walk_text_at(leaf, "audit_id"));
     pack_pair_uint(body, "tree_size", known(self));
     kernel_verification_ask(self, "req.bucket.audit_inclusion", pack_view(body), take_inclusion);
 }

@@ -118,8 +118,8 @@ static void
 read_one(kernel_verification_findings_t *self, bus_view_t item)
 {
     kernel_verification_finding_t finding = {.kind = KERNEL_VERIFICATION_KIND_COUNT};
-    bus_view_t kind = kernel_watch_text(item, "kind");
-    bus_view_t what = kernel_watch_text(item, "what");
+    bus_view_t kind = walk_text_at(item, "kind");
+    bus_view_t what = walk_text_at(item, "what");
     for (unsigned i = 0; i < KERNEL_VERIFICATION_KIND_COUNT; i++) {
         if (view_is(kind, names[i])) {
             finding.kind = (kernel_verification_kind_t) i;
@@ -127,21 +127,21 @@ read_one(kernel_verification_findings_t *self, bus_view_t item)
     }
     if (finding.kind == KERNEL_VERIFICATION_KIND_COUNT || what.size >= sizeof finding.what ||
         self->count == KERNEL_VERIFICATION_FINDINGS_MAX ||
-        rfc3339_parse(kernel_watch_text(item, "first_at"), &finding.first_at) != BUS_OK ||
-        rfc3339_parse(kernel_watch_text(item, "last_at"), &finding.last_at) != BUS_OK) {
+        rfc3339_parse(walk_text_at(item, "first_at"), &finding.first_at) != BUS_OK ||
+        rfc3339_parse(walk_text_at(item, "last_at"), &finding.last_at) != BUS_OK) {
         return;
     }
     memcpy(finding.what, what.data, what.size);
-    finding.leaf = kernel_watch_uint(item, "leaf_index", KERNEL_VERIFICATION_WHOLE);
+    finding.leaf = walk_uint_at(item, "leaf_index", KERNEL_VERIFICATION_WHOLE);
     self->at[self->count++] = finding;
 }
 
 void
 kernel_verification_findings_read(kernel_verification_findings_t *self, bus_view_t map)
 {
-    kernel_watch_items_t items = kernel_watch_items(map, "findings");
+    walk_items_t items = walk_items_at(map, "findings");
     bus_view_t item;
-    while (kernel_watch_next(&items, &item)) {
+    while (walk_items_next(&items, &item)) {
         read_one(self, item);
     }
 }

@@ -13,8 +13,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define EMPTY VIEW_LITERAL("\x80")
-
 enum {
     REFUSALS_MAX =
         2, // of the proof, in a row: the first may be of a Bucket that has just restarted
@@ -80,8 +78,8 @@ is_creation(const kernel_verification_t *self, bus_view_t entry)
     bus_view_t text;
     uint8_t key[NOTE_KEY_SIZE];
     size_t size = 0;
-    return view_is(kernel_watch_text(entry, "operation"), "crypto.key.created") &&
-           view_is(kernel_watch_text(entry, "decision"), "allowed") &&
+    return view_is(walk_text_at(entry, "operation"), "crypto.key.created") &&
+           view_is(walk_text_at(entry, "decision"), "allowed") &&
            walk_find_path(entry, "details.public_key", &value) == BUS_OK &&
            walk_as_str(value, &text) == BUS_OK &&
            note_unbase64(text, key, sizeof key, &size) == BUS_OK && size == sizeof key &&
@@ -91,11 +89,11 @@ is_creation(const kernel_verification_t *self, bus_view_t entry)
 static void
 take_key_leaf(kernel_verification_t *self, const client_answer_t *answer)
 {
-    kernel_watch_items_t items = kernel_watch_items(answer->body, "leaves");
+    walk_items_t items = walk_items_at(answer->body, "leaves");
     bus_view_t item;
     bus_view_t leaf;
     bool is_good = false;
-    if (answer->err != BUS_OK || !kernel_watch_next(&items, &item) ||
+    if (answer->err != BUS_OK || !walk_items_next(&items, &item) ||
         !kernel_verification_entries_read(self, item, &self->sampled_hash, &leaf, &is_good) ||
         !is_good || !is_creation(self, leaf)) {
         blame_key(self);
@@ -103,7 +101,7 @@ take_key_leaf(kernel_verification_t *self, const client_answer_t *answer)
     }
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 2);
-    pack_pair_str(body, "audit_id", kernel_watch_text(leaf, "audit_id"));
+    pack_pair_str(body, "audit_id", walk_text_at(leaf, "audit_id"));
     pack_pair_uint(body, "tree_size", self->told.head.size);
     kernel_verification_ask(self, "req.bucket.audit_inclusion", pack_view(body), take_key_proof);
 }
@@ -112,12 +110,12 @@ take_key_leaf(kernel_verification_t *self, const client_answer_t *answer)
 static void
 take_key_entries(kernel_verification_t *self, const client_answer_t *answer)
 {
-    kernel_watch_items_t items = kernel_watch_items(answer->body, "entries");
+    walk_items_t items = walk_items_at(answer->body, "entries");
     bus_view_t item;
     self->sampled = KERNEL_VERIFICATION_WHOLE;
-    while (answer->err == BUS_OK && kernel_watch_next(&items, &item)) {
+    while (answer->err == BUS_OK && walk_items_next(&items, &item)) {
         if (is_creation(self, item)) {
-            self->sampled = kernel_watch_uint(item, "leaf_index", KERNEL_VERIFICATION_WHOLE);
+            self->sampled = walk_uint_at(item, "leaf_index", KERNEL_VERIFICATION_WHOLE);
         }
     }
     if (self->sampled >= self->told.head.size) {
@@ -203,22 +201,22 @@ static void take_checkpoint(kernel_verification_t *self, const client_answer_t *
 static void
 take_health(kernel_verification_t *self, const client_answer_t *answer)
 {
-    bool is_settled = answer->err == BUS_OK && kernel_watch_uint(answer->body, "lag", 1) == 0 &&
-                      kernel_watch_uint(answer->body, "head", 0) > 0;
+    bool is_settled = answer->err == BUS_OK && walk_uint_at(answer->body, "lag", 1) == 0 &&
+                      walk_uint_at(answer->body, "head", 0) > 0;
     if (!is_settled) {
         self->behind++;
         kernel_verification_end(self);
         return;
     }
     self->is_second_look = true; // it may have caught up between the two
-    kernel_verification_ask(self, "req.bucket.audit_checkpoint", EMPTY, take_checkpoint);
+    kernel_verification_ask(self, "req.bucket.audit_checkpoint", PACK_EMPTY_MAP, take_checkpoint);
 }
 
 static void
 look_twice(kernel_verification_t *self)
 {
     if (!self->is_second_look) {
-        kernel_verification_ask(self, "req.bucket.health", EMPTY, take_health);
+        kernel_verification_ask(self, "req.bucket.health", PACK_EMPTY_MAP, take_health);
         return;
     }
     uint64_t kept = kernel_verification_witness_last(&self->witness)->head.size;
@@ -273,10 +271,10 @@ take_checkpoint(kernel_verification_t *self, const client_answer_t *answer)
         kernel_verification_entries_sweep(self);
         return;
     }
-    text_add(self->told_note, kernel_watch_text(answer->body, "checkpoint"));
+    text_add(self->told_note, walk_text_at(answer->body, "checkpoint"));
     kernel_verification_witness_judge(&self->witness,
                                       text_view(self->told_note),
-                                      kernel_watch_text(answer->body, "vkey"),
+                                      walk_text_at(answer->body, "vkey"),
                                       &self->told);
     judge(self);
 }
@@ -285,5 +283,5 @@ void
 kernel_verification_head_begin(kernel_verification_t *self)
 {
     self->is_second_look = false;
-    kernel_verification_ask(self, "req.bucket.audit_checkpoint", EMPTY, take_checkpoint);
+    kernel_verification_ask(self, "req.bucket.audit_checkpoint", PACK_EMPTY_MAP, take_checkpoint);
 }

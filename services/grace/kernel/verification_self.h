@@ -24,7 +24,7 @@ struct kernel_verification {
     struct {
         double verify_s;
         double anomaly_s;
-        double samples; // entries sampled in a round
+        int64_t samples; // entries sampled in a round
     } settings;
     kernel_verification_witness_t witness;
     kernel_verification_findings_t findings;
@@ -39,7 +39,7 @@ struct kernel_verification {
     unsigned samples_left;
     uint64_t sampling_at;       // when the round's samples began, microseconds since 1970
     uint64_t sampled;           // the leaf
-    merkle_hash_t sampled_hash; //
+    merkle_hash_t sampled_hash; // as the log gives it
     uint64_t checked;           // leaves that Bucket has checked, of the pass under way
     merkle_tree_t tree;         // of the leaves that were swept, the same
     bool is_broken;             // this pass met a head that does not fit

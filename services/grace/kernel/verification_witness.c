@@ -241,10 +241,10 @@ load_heads(kernel_verification_witness_t *self,
 static bus_err_t
 load_keys(kernel_verification_witness_t *self, bus_view_t row)
 {
-    kernel_watch_items_t items = kernel_watch_items(row, "keys");
+    walk_items_t items = walk_items_at(row, "keys");
     bus_view_t item;
     bus_view_t vkey;
-    while (kernel_watch_next(&items, &item)) {
+    while (walk_items_next(&items, &item)) {
         if (self->key_count == KERNEL_VERIFICATION_KEYS_MAX || walk_as_str(item, &vkey) != BUS_OK ||
             note_verifier_parse(vkey, &self->keys[self->key_count]) != BUS_OK) {
             return BUS_CORRUPT;
@@ -265,10 +265,10 @@ load(kernel_verification_witness_t *self,
     if (err != BUS_OK) {
         return err == BUS_NOT_FOUND ? BUS_OK : err;
     }
-    self->first_at = kernel_watch_uint(row, "first_at", 0);
-    self->forgotten = kernel_watch_uint(row, "forgotten", 0);
-    text_add(self->note, kernel_watch_text(row, "note"));
-    text_add(self->bad_note, kernel_watch_text(row, "bad_note"));
+    self->first_at = walk_uint_at(row, "first_at", 0);
+    self->forgotten = walk_uint_at(row, "forgotten", 0);
+    text_add(self->note, walk_text_at(row, "note"));
+    text_add(self->bad_note, walk_text_at(row, "bad_note"));
     kernel_verification_findings_read(findings, row);
     err = load_keys(self, row);
     err = err == BUS_OK ? load_heads(self, tables, txn) : err;

@@ -5,7 +5,6 @@
 #include "runtime/log.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define ANOMALY_TOPIC "hunter.anomaly.detected"
 
@@ -15,39 +14,6 @@ enum {
     SNAPSHOT_BYTES_MAX = NEWS_BYTES_MAX / 2, // what is larger is left out
 };
 
-// --- Settings ------------------------------------------------------------------------------------
-
-static bool
-read_number(const kernel_watch_setting_t *row, double *ret_value)
-{
-    const char *text = getenv(row->variable);
-    char *end;
-    *ret_value = row->preset;
-    if (text == NULL || text[0] == '\0') {
-        return true;
-    }
-    *ret_value = strtod(text, &end);
-    return *end == '\0' && *ret_value >= row->min && *ret_value <= row->max; // NaN is neither
-}
-
-bus_err_t
-kernel_watch_settings(const kernel_watch_setting_t *rows, size_t count, void *ret_settings)
-{
-    for (size_t i = 0; i < count; i++) {
-        double value;
-        if (!read_number(&rows[i], &value)) {
-            log_error("config_refused",
-                      "variable=%s problem=want_a_number_from_%g_to_%g",
-                      rows[i].variable,
-                      rows[i].min,
-                      rows[i].max);
-            return BUS_VALIDATION_FAILED;
-        }
-        memcpy((char *) ret_settings + rows[i].offset, &value, sizeof value);
-    }
-    return BUS_OK;
-}
-
 unsigned
 kernel_watch_ms(double seconds)
 {
@@ -56,64 +22,17 @@ kernel_watch_ms(double seconds)
 
 // --- Answers -------------------------------------------------------------------------------------
 
-bus_view_t
-kernel_watch_text(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    bus_view_t text = VIEW_NONE;
-    if (walk_find(map, key, &value) != BUS_OK || walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
-uint64_t
-kernel_watch_uint(bus_view_t map, const char *key, uint64_t absent)
-{
-    bus_view_t value;
-    uint64_t number = absent;
-    if (walk_find(map, key, &value) != BUS_OK || walk_as_uint(value, &number) != BUS_OK) {
-        return absent;
-    }
-    return number;
-}
-
-kernel_watch_items_t
-kernel_watch_items(bus_view_t map, const char *key)
-{
-    bus_view_t value;
-    walk_item_t head;
-    kernel_watch_items_t items = {.left = 0};
-    if (walk_find(map, key, &value) == BUS_OK) {
-        items.walk = walk_from(value);
-        if (walk_next(&items.walk, &head) == BUS_OK && head.type == WALK_ARRAY) {
-            items.left = head.count;
-        }
-    }
-    return items;
-}
-
-bool
-kernel_watch_next(kernel_watch_items_t *self, bus_view_t *ret_item)
-{
-    if (self->left == 0) {
-        return false;
-    }
-    self->left--;
-    return walk_skip(&self->walk, ret_item) == BUS_OK;
-}
-
 static bus_view_t
 text_or_empty(bus_view_t map, const char *key)
 {
-    bus_view_t text = kernel_watch_text(map, key);
+    bus_view_t text = walk_text_at(map, key);
     return text.data == NULL ? VIEW_LITERAL("") : text;
 }
 
 void
 kernel_watch_peer(bus_view_t item, kernel_watch_peer_t *ret_peer)
 {
-    uint64_t pid = kernel_watch_uint(item, "pid", 0);
+    uint64_t pid = walk_uint_at(item, "pid", 0);
     *ret_peer = (kernel_watch_peer_t){
         .service = text_or_empty(item, "service"),
         .instance = text_or_empty(item, "instance"),
@@ -219,19 +138,9 @@ make_room(store_txn_t *txn)
     if (err != BUS_OK || count < KERNEL_WATCH_KEPT_MAX) {
         return err;
     }
-    BUS_AUTO(store_cursor_destroy) store_cursor_t *cursor = NULL;
-    bus_view_t key = VIEW_NONE;
-    bus_view_t value;
-    err = store_cursor_open(txn, KERNEL_WATCH_KEPT, &cursor);
-    if (err == BUS_OK) {
-        err = store_first(cursor, &key, &value);
-    }
     uint64_t oldest;
-    if ((err == BUS_OK || err == BUS_CORRUPT) && key.size == sizeof oldest) {
-        memcpy(&oldest, key.data, sizeof oldest);
-        err = store_del(txn, KERNEL_WATCH_KEPT, STORE_U64(oldest));
-    }
-    return err;
+    err = store_lowest(txn, KERNEL_WATCH_KEPT, &oldest);
+    return err == BUS_OK ? store_del(txn, KERNEL_WATCH_KEPT, STORE_U64(oldest)) : err;
 }
 
 bus_err_t

@@ -7,47 +7,28 @@
 #pragma once
 #include "proto/walk.h"
 #include "runtime/service.h"
+#include "runtime/setting.h"
 
 // --- Settings ------------------------------------------------------------------------------------
 
-// A number from the environment: a row of a kernel's table of settings.
-typedef struct {
-    const char *variable;
-    size_t offset; // of the double in the kernel's settings
-    double preset;
-    double min, max;
-} kernel_watch_setting_t;
-
-// Most seconds of a setting; the fewest are KERNEL_WATCH_SECONDS_MIN: anything faster is a busy
-// loop.
+// The bounds of a setting that is a time, in seconds: anything faster is a busy loop.
 #define KERNEL_WATCH_SECONDS_MIN 0.05
 #define KERNEL_WATCH_SECONDS_MAX (7.0 * 24 * 3600)
 
 // clang-format off
+// A row of a kernel's settings: a time in seconds.
+#define KERNEL_WATCH_SECONDS_ROW(variable, type, field, preset) \
+    {variable, SETTING_REAL, offsetof(type, field), preset, \
+     KERNEL_WATCH_SECONDS_MIN, KERNEL_WATCH_SECONDS_MAX}
 // How often what is still wrong is said again.
 #define KERNEL_WATCH_ANOMALY_ROW(type, field) \
-    {"BHIV_ANOMALY_SECONDS", offsetof(type, field), 60, \
-     KERNEL_WATCH_SECONDS_MIN, KERNEL_WATCH_SECONDS_MAX}
+    KERNEL_WATCH_SECONDS_ROW("BHIV_ANOMALY_SECONDS", type, field, 60)
 // clang-format on
 
-// Reads them all. BUS_VALIDATION_FAILED, having said which one does not fit.
-BUS_CHECK bus_err_t kernel_watch_settings(const kernel_watch_setting_t *rows,
-                                          size_t count,
-                                          void *ret_settings);
+// Such a setting as the loop's timers take it.
 unsigned kernel_watch_ms(double seconds);
 
 // --- Answers -------------------------------------------------------------------------------------
-
-// A field of a map: absent, or `absent`, where it is not there or of another type.
-bus_view_t kernel_watch_text(bus_view_t map, const char *key);
-uint64_t kernel_watch_uint(bus_view_t map, const char *key, uint64_t absent);
-// Steps through an array that is a field of a map: nothing where there is none.
-typedef struct {
-    walk_t walk;
-    uint32_t left;
-} kernel_watch_items_t;
-kernel_watch_items_t kernel_watch_items(bus_view_t map, const char *key);
-bool kernel_watch_next(kernel_watch_items_t *self, bus_view_t *ret_item);
 
 // An instance as $bus.peers lists it; views into the answer. "" where it did not say.
 typedef struct {
@@ -68,6 +49,20 @@ enum { KERNEL_WATCH_ASK_MS = 3000 }; // who has not answered by then hangs
 // not called.
 bool kernel_watch_ask(
     client_t *client, const char *topic, bus_view_t body, client_answer_fn *fn, void *arg);
+
+// Whether a question was answered, and well.
+static inline bool
+kernel_watch_is_answered(const client_answer_t *answer)
+{
+    return answer->event == CLIENT_REPLIED && answer->err == BUS_OK;
+}
+
+// Whether it was given up because the process stops: nothing is to be done then.
+static inline bool
+kernel_watch_is_given_up(const client_answer_t *answer)
+{
+    return answer->err == BUS_ABORTED;
+}
 
 // --- Anomalies -----------------------------------------------------------------------------------
 
@@ -111,6 +106,7 @@ enum {
 // clang-format on
 
 // Applies hunter.anomaly.detected: keeps it, where its source is `kernel` or that is NULL.
+// BUS_FULL, BUS_IO.
 bus_err_t kernel_watch_keep(service_apply_t *apply, const void *message, const char *kernel);
-// Adds the pair "anomalies": what is kept, the newest first.
+// Adds the pair "anomalies": what is kept, the newest first; what cannot be read is left out.
 void kernel_watch_pack_kept(store_txn_t *txn, pack_t *out);

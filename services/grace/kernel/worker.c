@@ -31,9 +31,9 @@ enum {
 };
 
 typedef struct entry {
-    kernel_job_t job;   // first: what is handed out is this address
-    struct entry *next; // handed to us later
-    char *bytes;        // what the job's views point into
+    kernel_worker_job_t job; // first: what is handed out is this address
+    struct entry *next;      // handed to us later
+    char *bytes;             // what the job's views point into
     bool is_begun;
     uint64_t renew_ms; // boot clock: when its lease is renewed
     unsigned every_ms; // between two renewals
@@ -176,10 +176,8 @@ probe(kernel_worker_t *self)
     if (self->probe_call != 0) {
         return;
     }
-    static const uint8_t empty_map[] = {0x80};
-    client_message_t message = {.topic = self->probe_topic,
-                                .body = view_from(empty_map, sizeof empty_map),
-                                .want = CLIENT_WANT_ACK};
+    client_message_t message = {
+        .topic = self->probe_topic, .body = PACK_EMPTY_MAP, .want = CLIENT_WANT_ACK};
     if (client_send(self->client, &message, on_probe_answer, self, &self->probe_call) != BUS_OK) {
         self->probe_call = 0;
         self->probe_ms = clock_boot_ms() + PROBE_MS;
@@ -225,19 +223,6 @@ find_entry(const kernel_worker_t *self, bus_view_t task_id)
     return NULL;
 }
 
-static bus_view_t
-keep(char **at, bus_view_t value)
-{
-    if (value.data == NULL) {
-        return value;
-    }
-    bus_view_t kept = view_from(*at, value.size);
-    memcpy(*at, value.data, value.size);
-    (*at)[value.size] = '\0'; // for debuggers, and where a text is empty
-    *at += value.size + 1;
-    return kept;
-}
-
 static void
 set_lease(entry_t *entry, double lease_seconds)
 {
@@ -253,22 +238,22 @@ add_entry(kernel_worker_t *self, const schema_task_execute_t *task, bus_view_t t
 {
     const bus_view_t values[] = {
         task->task_id, task->task_type, task->handler, task->priority, task->context, trace_id};
-    size_t size = 0;
+    size_t size = 1; // where all are empty
     for (size_t i = 0; i < sizeof values / sizeof values[0]; ++i) {
-        size += values[i].size + 1;
+        size += values[i].size;
     }
     entry_t *entry = calloc(1, sizeof *entry);
     assert(entry);
     entry->bytes = malloc(size);
     assert(entry->bytes);
     char *at = entry->bytes;
-    entry->job = (kernel_job_t){
-        .task_id = keep(&at, task->task_id),
-        .task_type = keep(&at, task->task_type),
-        .handler = keep(&at, task->handler),
-        .priority = keep(&at, task->priority),
-        .context = keep(&at, task->context),
-        .trace_id = keep(&at, trace_id),
+    entry->job = (kernel_worker_job_t){
+        .task_id = view_keep(task->task_id, &at),
+        .task_type = view_keep(task->task_type, &at),
+        .handler = view_keep(task->handler, &at),
+        .priority = view_keep(task->priority, &at),
+        .context = view_keep(task->context, &at),
+        .trace_id = view_keep(trace_id, &at),
         .attempt = (uint64_t) task->attempt.value,
     };
     set_lease(entry, task->lease_seconds.value);
@@ -332,6 +317,9 @@ on_execute(void *arg, const client_heard_t *heard)
     kernel_worker_t *self = arg;
     schema_task_execute_t task;
     schema_problems_t problems;
+    if (!view_is(heard->header.source, "htm")) {
+        return; // nobody else hands out work: it would go past the queue and governance
+    }
     if (schema_decode(&SCHEMA_task_execute, heard->body, &task, &problems) != BUS_OK) {
         log_warning("task_not_taken", "name=%s why=malformed", self->name);
         return;
@@ -401,7 +389,7 @@ look(void *arg)
 // --- Endings -------------------------------------------------------------------------------------
 
 static void
-end(kernel_worker_t *self, kernel_job_t **job_p, bool is_failure)
+end(kernel_worker_t *self, kernel_worker_job_t **job_p, bool is_failure)
 {
     entry_t *entry = (entry_t *) *job_p;
     *job_p = NULL;
@@ -412,10 +400,13 @@ end(kernel_worker_t *self, kernel_job_t **job_p, bool is_failure)
 }
 
 void
-kernel_worker_fail(kernel_worker_t *self, kernel_job_t **job_p, const char *error, bool retry)
+kernel_worker_fail(kernel_worker_t *self,
+                   kernel_worker_job_t **job_p,
+                   const char *error,
+                   bool retry)
 {
     enum { ERROR_SIZE_MAX = 1024 }; // task.failed's
-    const kernel_job_t *job = *job_p;
+    const kernel_worker_job_t *job = *job_p;
     bus_view_t text = view_from_text(error[0] == '\0' ? "it did not say why" : error);
     text.size = text.size > ERROR_SIZE_MAX ? ERROR_SIZE_MAX : text.size;
     text.size = walk_utf8_size(text);
@@ -432,9 +423,9 @@ kernel_worker_fail(kernel_worker_t *self, kernel_job_t **job_p, const char *erro
 }
 
 void
-kernel_worker_complete(kernel_worker_t *self, kernel_job_t **job_p, bus_view_t result)
+kernel_worker_complete(kernel_worker_t *self, kernel_worker_job_t **job_p, bus_view_t result)
 {
-    const kernel_job_t *job = *job_p;
+    const kernel_worker_job_t *job = *job_p;
     if (result.size > RESULT_SIZE_MAX) {
         kernel_worker_fail(self, job_p, "its result is larger than 64 KiB", false);
         return;

@@ -13,7 +13,7 @@
 typedef struct kernel_worker kernel_worker_t;
 
 // A task in hand. Its views live until it is completed or failed.
-typedef struct kernel_job {
+typedef struct kernel_worker_job {
     bus_view_t task_id;
     bus_view_t task_type;
     bus_view_t handler;
@@ -22,10 +22,10 @@ typedef struct kernel_job {
     bus_view_t trace_id; // absent: none. What the job says should carry it
     uint64_t attempt;
     void *own; // the worker's, NULL at first
-} kernel_job_t;
+} kernel_worker_job_t;
 
 // Begins a task. It ends it now or later, with kernel_worker_complete or kernel_worker_fail.
-typedef void(kernel_worker_fn)(void *arg, kernel_job_t *job);
+typedef void(kernel_worker_fn)(void *arg, kernel_worker_job_t *job);
 
 typedef struct {
     const char *name;            // unique among workers; a kernel's is its service's
@@ -51,5 +51,8 @@ void kernel_worker_announce(kernel_worker_t *self);
 size_t kernel_worker_open(const kernel_worker_t *self);
 
 // Ends a job; NULL afterwards. `result`: one whole map, copied. `error`: for a person.
-void kernel_worker_complete(kernel_worker_t *self, kernel_job_t **job_p, bus_view_t result);
-void kernel_worker_fail(kernel_worker_t *self, kernel_job_t **job_p, const char *error, bool retry);
+void kernel_worker_complete(kernel_worker_t *self, kernel_worker_job_t **job_p, bus_view_t result);
+void kernel_worker_fail(kernel_worker_t *self,
+                        kernel_worker_job_t **job_p,
+                        const char *error,
+                        bool retry);

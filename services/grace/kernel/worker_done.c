@@ -125,21 +125,9 @@ tell(row_t *row)
     }
 }
 
-static bus_view_t
-keep(char **at, bus_view_t value)
-{
-    if (value.data == NULL) {
-        return value;
-    }
-    bus_view_t kept = view_from(*at, value.size);
-    memcpy(*at, value.data, value.size);
-    *at += value.size;
-    return kept;
-}
-
 void
 kernel_worker_done_add(kernel_worker_done_t *self,
-                       const kernel_job_t *job,
+                       const kernel_worker_job_t *job,
                        bool is_failure,
                        bus_view_t body)
 {
@@ -149,9 +137,9 @@ kernel_worker_done_add(kernel_worker_done_t *self,
     assert(row->bytes);
     char *at = row->bytes;
     row->owner = self;
-    row->task_id = keep(&at, job->task_id);
-    row->trace_id = keep(&at, job->trace_id);
-    row->body = keep(&at, body);
+    row->task_id = view_keep(job->task_id, &at);
+    row->trace_id = view_keep(job->trace_id, &at);
+    row->body = view_keep(body, &at);
     row->attempt = job->attempt;
     row->is_failure = is_failure;
     row_t **end = &self->first;

@@ -18,7 +18,7 @@ void kernel_worker_done_destroy(kernel_worker_done_t **self_p);
 bool kernel_worker_done_is_full(const kernel_worker_done_t *self);
 // Tells the end of `job`: `body` is the whole task.completed, or of a failure task.failed; copied.
 void kernel_worker_done_add(kernel_worker_done_t *self,
-                            const kernel_job_t *job,
+                            const kernel_worker_job_t *job,
                             bool is_failure,
                             bus_view_t body);
 // A task was handed out: was it done already? Then that is told again, and it is not to be done. A

@@ -153,8 +153,7 @@ Test(detector, stays_finite_whatever_numbers_come)
     cr_assert(isfinite(detector.mean) && isfinite(detector.squares) && isfinite(detector.sum));
 }
 
-// --- What it is worth: seeded normal series
-// --------------------------------------------------------
+// --- What it is worth: seeded normal series ------------------------------------------------------
 
 static double
 next_normal(uint64_t *state)

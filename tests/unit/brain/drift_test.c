@@ -100,6 +100,7 @@ Test(drift, what_is_no_value_of_the_metric_is_none)
         "{\"summary\":{}}",
         "{\"summary\":{\"avg_boot_time\":\"301\"}}",
         "{\"summary\":{\"avg_boot_time\":null}}",
+        "{\"summary\":{\"avg_boot_time\":0.0,\"successful_boots\":0}}",
         "{\"summary\":{\"avg_boot_time\":1e300}}",
         "{\"summary\":{\"avg_trust_score\":-1,\"avg_quality_score\":-0.5}}",
         "{\"summary\":{\"sla_compliance_rate\":-3}}",

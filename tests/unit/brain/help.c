@@ -1,12 +1,10 @@
 // help.c - a stand-in for the service harness.
 #include "help.h"
-#include "proto/transcode.h"
-#include "proto/walk.h"
+#include "../rig.h"
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct service {
     help_t *help;
@@ -17,12 +15,6 @@ help_new(void)
 {
     help_t *self = calloc(1, sizeof *self);
     cr_assert_not_null(self);
-    const char *temporary = getenv("TMPDIR");
-    char folder[200], path[220];
-    snprintf(folder, sizeof folder, "%s/brain-XXXXXX", temporary != NULL ? temporary : "/tmp");
-    cr_assert_not_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/store", folder);
-    self->folder = strdup(folder);
     self->at = T0;
     self->answer = text_new();
     self->refusal = text_new();
@@ -30,18 +22,12 @@ help_new(void)
     self->scratch = text_new();
     self->service = calloc(1, sizeof *self->service);
     self->service->help = self;
-    store_options_t options = {
-        .path = path,
-        .tables = brain_definition.tables,
-        .table_count = brain_definition.table_count,
-        .size_max = 256 * 1024 * 1024,
-        .durability = STORE_REPLAYED,
-    };
-    cr_assert_eq(store_open(&options, &self->store), BUS_OK);
+    rig_open(&brain_definition, &self->folder, &self->store);
     store_txn_t *txn = NULL;
     cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
-    cr_assert_eq(brain_definition.open(&(service_options_t){.dir = folder}, txn, &self->state),
-                 BUS_OK);
+    cr_assert_eq(
+        brain_definition.open(&(service_options_t){.dir = self->folder}, txn, &self->state),
+        BUS_OK);
     cr_assert_eq(store_commit(&txn), BUS_OK);
     return self;
 }
@@ -51,16 +37,12 @@ help_destroy(help_t **self_p)
 {
     help_t *self = *self_p;
     brain_definition.close(&self->state);
-    store_destroy(&self->store);
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%s'", self->folder);
-    cr_assert_eq(system(command), 0);
+    rig_close(&self->folder, &self->store);
     text_destroy(&self->answer);
     text_destroy(&self->refusal);
     text_destroy(&self->said);
     text_destroy(&self->scratch);
     free(self->service);
-    free(self->folder);
     free(self);
     *self_p = NULL;
 }
@@ -69,14 +51,6 @@ void
 help_forget(help_t *self)
 {
     text_clear(self->said);
-}
-
-static void
-add_json(text_t *out, bus_view_t body)
-{
-    const char *why = "";
-    cr_assert_eq(walk_check(body, WALK_JSON, 24, &why), BUS_OK, "%s", why);
-    transcode_to_json(body, 0, out);
 }
 
 // --- The harness's functions, as the operations call them ----------------------------------------
@@ -88,7 +62,7 @@ service_refuse(service_apply_t *self, bus_err_t err, const char *message, bus_vi
     text_clear(help->refusal);
     text_add(help->refusal, view_from_text(message != NULL ? message : ""));
     if (details.data != NULL) {
-        add_json(help->refusal, details);
+        rig_add_json(help->refusal, details);
     }
     return err;
 }
@@ -99,7 +73,7 @@ service_say(service_apply_t *self, const char *topic, bus_view_t body)
     help_t *help = self->service->help;
     const char *trace = help->own_trace[0] != '\0' ? help->own_trace : help->trace;
     text_add_format(help->said, "%s %s ", trace != NULL ? trace : "-", topic);
-    add_json(help->said, body);
+    rig_add_json(help->said, body);
     text_add(help->said, view_from_text("\n"));
     return BUS_OK;
 }
@@ -136,59 +110,33 @@ service_query_say(service_query_t *self BUS_UNUSED,
 
 // --- Applying ------------------------------------------------------------------------------------
 
-static const service_apply_row_t *
-find_row(const char *topic)
-{
-    const service_apply_row_t *found = NULL;
-    for (size_t i = 0; i < brain_definition.apply_count; i++) {
-        const service_apply_row_t *row = &brain_definition.applies[i];
-        if (strncmp(row->prefix, topic, strlen(row->prefix)) == 0) {
-            found = row;
-        }
-    }
-    cr_assert_not_null(found, "no row takes %s", topic);
-    return found;
-}
-
 bus_err_t
 help_apply(help_t *self, const char *topic, const char *json)
 {
-    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    cr_assert_eq(transcode_from_json(view_from_text(json), body, NULL, 0), BUS_OK, "%s", json);
-    const service_apply_row_t *row = find_row(topic);
-    header_t header = {.source = VIEW_LITERAL("tests"),
-                       .seq = ++self->seq,
-                       .at = self->at,
-                       .trace_id = view_from_text(self->trace)};
-    void *message = calloc(1, row->schema != NULL ? row->schema->size : 1);
-    schema_problems_t problems = {.count = 0};
+    bool is_of_queue = strncmp(topic, "task.", strlen("task.")) == 0;
+    const header_t header = {
+        .source = view_from_text(is_of_queue ? "htm" : "brain"),
+        .seq = ++self->seq,
+        .at = self->at,
+        .trace_id = view_from_text(self->trace),
+    };
+    store_txn_t *txn = self->batch;
     self->own_trace[0] = '\0';
-    bus_err_t err = BUS_OK;
-    if (row->schema != NULL) {
-        err = schema_decode(row->schema, pack_view(body), message, &problems);
+    if (txn == NULL) {
+        cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
     }
-    if (err == BUS_OK) {
-        store_txn_t *txn = self->batch;
-        if (txn == NULL) {
-            cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
-        }
-        service_apply_t apply = {
-            .service = self->service,
-            .state = self->state,
-            .txn = txn,
-            .header = &header,
-            .topic = view_from_text(topic),
-            .body = pack_view(body),
-            .answer = packed,
-        };
-        err = row->apply(&apply, row->schema != NULL ? message : NULL);
-        cr_assert(err != BUS_CORRUPT && err != BUS_FULL && err != BUS_IO, "retried for ever");
-        if (self->batch == NULL) {
-            cr_assert_eq(store_commit(&txn), BUS_OK);
-        }
+    service_apply_t apply = {
+        .service = self->service,
+        .state = self->state,
+        .txn = txn,
+        .header = &header,
+        .answer = packed,
+    };
+    bus_err_t err = rig_apply(&brain_definition, &apply, topic, json);
+    if (self->batch == NULL) {
+        cr_assert_eq(store_commit(&txn), BUS_OK);
     }
-    free(message);
     return err;
 }
 
@@ -289,61 +237,19 @@ service_query_refuse(service_query_t *self, bus_err_t err, const char *message, 
 bus_err_t
 help_ask(help_t *self, const char *operation, const char *json)
 {
-    const service_query_row_t *row = NULL;
-    for (size_t i = 0; i < brain_definition.query_count; i++) {
-        if (strcmp(brain_definition.queries[i].operation, operation) == 0) {
-            row = &brain_definition.queries[i];
-        }
-    }
-    cr_assert_not_null(row, "no row answers %s", operation);
-    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    cr_assert_eq(transcode_from_json(view_from_text(json), body, NULL, 0), BUS_OK, "%s", json);
-    void *message = calloc(1, row->schema != NULL ? row->schema->size : 1);
-    schema_problems_t problems;
-    if (row->schema != NULL) {
-        cr_assert_eq(schema_decode(row->schema, pack_view(body), message, &problems), BUS_OK);
-    }
-    header_t header = {.source = VIEW_LITERAL("tests")};
-    store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
+    const header_t header = {.source = VIEW_LITERAL("tests")};
     service_query_t query = {
-        .service = self->service,
-        .state = self->state,
-        .txn = txn,
-        .header = &header,
-        .body = pack_view(body),
-        .answer = packed,
-    };
-    bus_err_t err = row->query(&query, message);
-    store_rollback(&txn);
-    free(message);
-    text_clear(self->answer);
-    if (err == BUS_OK) {
-        add_json(self->answer, pack_view(packed));
-    }
+        .service = self->service, .state = self->state, .header = &header, .answer = packed};
+    bus_err_t err = rig_ask(&brain_definition, self->store, &query, operation, json);
+    rig_keep_answer(self->answer, err, packed);
     return err;
-}
-
-static const char *
-value_at(help_t *self, bus_view_t json, const char *path)
-{
-    BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    bus_view_t value;
-    text_clear(self->scratch);
-    if (json.size > 0) {
-        cr_assert_eq(transcode_from_json(json, packed, NULL, 0), BUS_OK);
-        if (walk_find_path(pack_view(packed), path, &value) == BUS_OK) {
-            transcode_to_json(value, 0, self->scratch);
-        }
-    }
-    return text_view(self->scratch).size == 0 ? "" : text_view(self->scratch).data;
 }
 
 const char *
 help_at(help_t *self, const char *path)
 {
-    return value_at(self, text_view(self->answer), path);
+    return rig_value_at(text_view(self->answer), path, self->scratch);
 }
 
 // --- What was said -------------------------------------------------------------------------------
@@ -422,23 +328,17 @@ help_last_at(help_t *self, const char *topic, const char *path)
 {
     line_t line;
     (void) find_lines(self, topic, &line);
-    return value_at(self, line.body, path);
+    return rig_value_at(line.body, path, self->scratch);
 }
 
 void
 help_hash(help_t *self, char ret_hex[STORE_HASH_SIZE])
 {
-    store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
-    cr_assert_eq(store_state_hash(txn, ret_hex), BUS_OK);
-    store_rollback(&txn);
+    rig_state_hash(self->store, ret_hex);
 }
 
 void
 help_damage(help_t *self, brain_table_t table, bus_view_t key)
 {
-    store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
-    cr_assert_eq(store_put(txn, table, key, VIEW_LITERAL("\xc1")), BUS_OK);
-    cr_assert_eq(store_commit(&txn), BUS_OK);
+    rig_damage(self->store, table, key);
 }

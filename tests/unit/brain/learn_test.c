@@ -120,8 +120,7 @@ Test(learn, new_names_beyond_the_limit_are_left_out_and_known_ones_go_on)
     cr_assert_str_eq(help_last_at(help, "brain.learned", "samples"), "2");
 }
 
-// --- The queue's SLA
-// -------------------------------------------------------------------------------
+// --- The queue's SLA -----------------------------------------------------------------------------
 
 Test(learn, the_queues_sla_is_drift_below_nine_tenths_of_at_least_twenty)
 {
@@ -161,8 +160,7 @@ Test(learn, the_queues_sla_is_of_the_last_hundred_tasks)
     cr_assert_eq(help_count(help, "brain.drift"), 0);
 }
 
-// --- Documents
-// -------------------------------------------------------------------------------------
+// --- Documents -----------------------------------------------------------------------------------
 
 Test(learn, documents_of_low_quality_are_to_be_reprocessed_once_a_cooldown)
 {

@@ -48,8 +48,7 @@ Test(score, advises_strictly_beyond_its_bounds)
     cr_assert_str_eq(brain_score_advice(0.3999999), "decrease_usage");
 }
 
-// --- What counts as a sample
-// -----------------------------------------------------------------------
+// --- What counts as a sample ---------------------------------------------------------------------
 
 static bool
 sample(const char *status, const char *result, brain_sample_t *ret_sample)

@@ -210,8 +210,7 @@ Test(governance, an_escalation_is_in_the_audit_log)
     cr_assert(strstr(help_text(entry), "\"severity\":\"CRITICAL\""), "%s", help_text(entry));
 }
 
-// --- What is hidden
-// -------------------------------------------------------------------------------
+// --- What is hidden ------------------------------------------------------------------------------
 
 static bus_err_t
 apply_hidden(service_apply_t *apply, const void *message BUS_UNUSED)
@@ -279,8 +278,7 @@ Test(governance, what_is_hidden_shows_in_no_later_answer_either_but_escalates)
     assert_value("escalation", "");
 }
 
-// --- bucket.refused
-// -------------------------------------------------------------------------------
+// --- bucket.refused ------------------------------------------------------------------------------
 
 Test(governance, what_a_door_refused_is_recorded_and_answered_as_the_403)
 {
@@ -357,8 +355,7 @@ Test(governance, names_from_outside_may_be_anything)
     assert_value("total", "5");
 }
 
-// --- The harness
-// ----------------------------------------------------------------------------------
+// --- The harness ---------------------------------------------------------------------------------
 
 static bus_err_t harness_err;
 
@@ -422,8 +419,7 @@ Test(governance, a_damaged_record_is_answered_as_such_and_undoes_nothing)
     cr_assert(strstr(entry_of_answer(), "\"severity\":\"ERROR\""));
 }
 
-// --- What is asked
-// --------------------------------------------------------------------------------
+// --- What is asked -------------------------------------------------------------------------------
 
 Test(governance, violations_of_the_last_hours_are_counted_by_type_and_requester)
 {
@@ -492,8 +488,7 @@ Test(governance, the_ten_threats_have_their_ids_and_counters)
     cr_assert(strstr(list, "\"also\":\"T9_CROSS_PRODUCT_LEAK\""), "%s", list);
 }
 
-// --- Mail
-// -----------------------------------------------------------------------------------------
+// --- Mail ----------------------------------------------------------------------------------------
 
 Test(governance, the_advisor_is_written_to_where_there_is_one)
 {

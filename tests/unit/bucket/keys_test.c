@@ -35,7 +35,6 @@ Test(keys, makes_a_private_key_file_and_the_same_key_again)
 Test(keys, are_not_in_the_store_in_the_clear)
 {
     help_t *help = keys_new();
-    BUS_AUTO(text_destroy) text_t *note = text_new();
     note_verifier_t verifier = keys_active(help);
     store_txn_t *txn = NULL;
     store_cursor_t *cursor = NULL;

@@ -1,5 +1,6 @@
 // crew_test.c - workers: who is chosen, who is lost, what that costs a task.
 #include "help.h"
+#include "htm/state.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -192,6 +193,22 @@ Test(crew, has_a_bounded_number_of_slots)
     help_destroy(&self);
 }
 
+Test(crew, that_says_fewer_slots_than_it_has_tasks_makes_no_room)
+{
+    help_t *self = help_new();
+    htm_state_t *state = self->state;
+    enqueue(self, "1");
+    enqueue(self, "2");
+    ready(self, "a", "i", 2);
+    ready(self, "a", "i", 1);
+    state->totals.running += 16384 - 2; // as if others had done the same
+    cr_assert_eq(help_apply(self, "task.worker.ready", "{\"worker\":\"x\",\"handlers\":[\"h\"]}"),
+                 BUS_BUSY);
+    ready(self, "a", "i", 2); // its own two are not counted twice
+    state->totals.running -= 16384 - 2;
+    help_destroy(&self);
+}
+
 Test(crew, has_all_leases_begin_anew_when_the_queue_was_away)
 {
     help_t *self = help_new();
@@ -200,6 +217,10 @@ Test(crew, has_all_leases_begin_anew_when_the_queue_was_away)
     enqueue(self, "2");
     help_forget(self);
     self->at += 3600 * SECOND;
+    cr_assert_eq(help_apply(self, "task.clock", "{\"resumed\":true}"),
+                 BUS_UNAUTHORIZED_ACCESS,
+                 "HTM alone says so");
+    self->source = "htm";
     help_take(self, "task.clock", "{\"resumed\":true}");
     cr_expect_brief(self, "");
     help_clock(self, 10 * SECOND - 1);

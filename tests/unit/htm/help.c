@@ -1,12 +1,12 @@
 // help.c - a stand-in for the service harness.
 #include "help.h"
+#include "../rig.h"
 #include "proto/transcode.h"
 #include "proto/walk.h"
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct service {
     help_t *help;
@@ -33,12 +33,6 @@ help_new(void)
 {
     help_t *self = calloc(1, sizeof *self);
     cr_assert_not_null(self);
-    const char *temporary = getenv("TMPDIR");
-    char folder[200], path[220];
-    snprintf(folder, sizeof folder, "%s/htm-XXXXXX", temporary != NULL ? temporary : "/tmp");
-    cr_assert_not_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/store", folder);
-    self->folder = strdup(folder);
     self->at = T0;
     self->source = "py_tests";
     self->answer = text_new();
@@ -49,14 +43,7 @@ help_new(void)
     self->scratch = text_new();
     self->service = calloc(1, sizeof *self->service);
     self->service->help = self;
-    const store_options_t options = {
-        .path = path,
-        .tables = htm_definition.tables,
-        .table_count = htm_definition.table_count,
-        .size_max = 256 * 1024 * 1024,
-        .durability = STORE_REPLAYED,
-    };
-    cr_assert_eq(store_open(&options, &self->store), BUS_OK);
+    rig_open(&htm_definition, &self->folder, &self->store);
     open_state(self);
     return self;
 }
@@ -66,10 +53,7 @@ help_destroy(help_t **self_p)
 {
     help_t *self = *self_p;
     htm_definition.close(&self->state);
-    store_destroy(&self->store);
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%s'", self->folder);
-    cr_assert_eq(system(command), 0);
+    rig_close(&self->folder, &self->store);
     text_destroy(&self->answer);
     text_destroy(&self->refusal);
     text_destroy(&self->said);
@@ -77,7 +61,6 @@ help_destroy(help_t **self_p)
     text_destroy(&self->brief);
     text_destroy(&self->scratch);
     free(self->service);
-    free(self->folder);
     free(self);
     *self_p = NULL;
 }
@@ -97,14 +80,6 @@ help_forget(help_t *self)
     text_clear(self->brief);
 }
 
-static void
-add_json(text_t *out, bus_view_t body)
-{
-    const char *why = "";
-    cr_assert_eq(walk_check(body, WALK_JSON, 24, &why), BUS_OK, "%s", why);
-    transcode_to_json(body, 0, out);
-}
-
 // --- The harness's functions, as the operations call them ----------------------------------------
 
 bus_err_t
@@ -114,7 +89,7 @@ service_refuse(service_apply_t *self, bus_err_t err, const char *message, bus_vi
     text_clear(help->refusal);
     text_add(help->refusal, view_from_text(message != NULL ? message : ""));
     if (details.data != NULL) {
-        add_json(help->refusal, details);
+        rig_add_json(help->refusal, details);
     }
     return err;
 }
@@ -205,7 +180,7 @@ add_line(const help_t *help, text_t *out, const char *topic, bus_view_t body)
     check_schema(topic, body);
     bus_view_t trace = help->spoken.data == NULL ? VIEW_LITERAL("-") : help->spoken;
     text_add_format(out, "%s %.*s ", topic, (int) trace.size, trace.data);
-    add_json(out, body);
+    rig_add_json(out, body);
     text_add(out, VIEW_LITERAL("\n"));
 }
 
@@ -260,59 +235,25 @@ service_query_say(service_query_t *self BUS_UNUSED,
 
 // --- Applying ------------------------------------------------------------------------------------
 
-static void
-keep_answer(help_t *self, bus_err_t err, const pack_t *packed)
-{
-    text_clear(self->answer);
-    if (err == BUS_OK && pack_view(packed).size > 0) {
-        add_json(self->answer, pack_view(packed));
-    }
-}
-
-static const service_apply_row_t *
-find_row(const char *topic)
-{
-    for (size_t i = 0; i < htm_definition.apply_count; i++) {
-        if (strcmp(htm_definition.applies[i].prefix, topic) == 0) {
-            return &htm_definition.applies[i];
-        }
-    }
-    cr_assert(false, "no row takes %s", topic);
-    abort();
-}
-
-// Decodes and applies within `txn`.
+// Applies within `txn`.
 static bus_err_t
 apply_in(help_t *self, store_txn_t *txn, const char *topic, const char *json, pack_t *packed)
 {
-    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
-    cr_assert_eq(transcode_from_json(view_from_text(json), body, NULL, 0), BUS_OK, "%s", json);
-    const service_apply_row_t *row = find_row(topic);
     const header_t header = {
         .source = view_from_text(self->source),
         .trace_id = view_from_text(self->trace),
         .seq = ++self->seq,
         .at = self->at,
     };
-    void *message = calloc(1, row->schema->size);
-    schema_problems_t problems = {.count = 0};
     self->spoken = header.trace_id;
-    bus_err_t err = schema_decode(row->schema, pack_view(body), message, &problems);
-    if (err == BUS_OK) {
-        service_apply_t apply = {
-            .service = self->service,
-            .state = self->state,
-            .txn = txn,
-            .header = &header,
-            .topic = view_from_text(topic),
-            .body = pack_view(body),
-            .answer = packed,
-        };
-        err = row->apply(&apply, message);
-        cr_assert(err != BUS_CORRUPT && err != BUS_FULL && err != BUS_IO, "retried for ever");
-    }
-    free(message);
-    return err;
+    service_apply_t apply = {
+        .service = self->service,
+        .state = self->state,
+        .txn = txn,
+        .header = &header,
+        .answer = packed,
+    };
+    return rig_apply(&htm_definition, &apply, topic, json);
 }
 
 bus_err_t
@@ -323,7 +264,7 @@ help_apply(help_t *self, const char *topic, const char *json)
     cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
     bus_err_t err = apply_in(self, txn, topic, json, packed);
     cr_assert_eq(store_commit(&txn), BUS_OK); // a refusal is a record that was taken, too
-    keep_answer(self, err, packed);
+    rig_keep_answer(self->answer, err, packed);
     return err;
 }
 
@@ -367,52 +308,19 @@ help_clock(help_t *self, uint64_t us)
 bus_err_t
 help_ask(help_t *self, const char *operation, const char *json)
 {
-    const service_query_row_t *row = NULL;
-    for (size_t i = 0; i < htm_definition.query_count; i++) {
-        if (strcmp(htm_definition.queries[i].operation, operation) == 0) {
-            row = &htm_definition.queries[i];
-        }
-    }
-    cr_assert_not_null(row, "no row answers %s", operation);
-    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    cr_assert_eq(transcode_from_json(view_from_text(json), body, NULL, 0), BUS_OK, "%s", json);
-    void *message = calloc(1, row->schema != NULL ? row->schema->size : 1);
-    schema_problems_t problems = {.count = 0};
-    if (row->schema != NULL) {
-        cr_assert_eq(schema_decode(row->schema, pack_view(body), message, &problems), BUS_OK);
-    }
-    const header_t header = {.source = view_from_text("tests")};
-    store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
+    const header_t header = {.source = VIEW_LITERAL("tests")};
     service_query_t query = {
-        .service = self->service,
-        .state = self->state,
-        .txn = txn,
-        .header = &header,
-        .body = pack_view(body),
-        .answer = packed,
-    };
-    bus_err_t err = row->query(&query, message);
-    store_rollback(&txn);
-    free(message);
-    keep_answer(self, err, packed);
+        .service = self->service, .state = self->state, .header = &header, .answer = packed};
+    bus_err_t err = rig_ask(&htm_definition, self->store, &query, operation, json);
+    rig_keep_answer(self->answer, err, packed);
     return err;
 }
 
 const char *
 help_at(help_t *self, const char *path)
 {
-    BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    bus_view_t value;
-    text_clear(self->scratch);
-    if (text_view(self->answer).size > 0) {
-        cr_assert_eq(transcode_from_json(text_view(self->answer), packed, NULL, 0), BUS_OK);
-        if (walk_find_path(pack_view(packed), path, &value) == BUS_OK) {
-            transcode_to_json(value, 0, self->scratch);
-        }
-    }
-    return text_view(self->scratch).size == 0 ? "" : help_text(self->scratch);
+    return rig_value_at(text_view(self->answer), path, self->scratch);
 }
 
 const char *
@@ -438,28 +346,17 @@ help_count(help_t *self, const char *path)
 uint64_t
 help_rows(help_t *self, htm_table_t table)
 {
-    store_txn_t *txn = NULL;
-    uint64_t count = 0;
-    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
-    cr_assert_eq(store_count(txn, table, &count), BUS_OK);
-    store_rollback(&txn);
-    return count;
+    return rig_count(self->store, table);
 }
 
 void
 help_damage(help_t *self, htm_table_t table, bus_view_t key)
 {
-    store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
-    cr_assert_eq(store_put(txn, table, key, VIEW_LITERAL("\xc1")), BUS_OK);
-    cr_assert_eq(store_commit(&txn), BUS_OK);
+    rig_damage(self->store, table, key);
 }
 
 void
 help_state_hash(help_t *self, char ret_hex[STORE_HASH_SIZE])
 {
-    store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
-    cr_assert_eq(store_state_hash(txn, ret_hex), BUS_OK);
-    store_rollback(&txn);
+    rig_state_hash(self->store, ret_hex);
 }

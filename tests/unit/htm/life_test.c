@@ -294,12 +294,20 @@ Test(life, that_is_enqueued_twice_is_lived_once)
     help_destroy(&self);
 }
 
-Test(life, gets_another_name_where_somebody_took_the_one_of_its_seq)
+Test(life, keeps_the_queues_own_names_from_others)
 {
+    // Governance and memory find an intent's task by task_<seq>: nobody may be there before it.
     help_t *self = help_new();
-    help_take(self, "task.enqueue", "{\"task_id\":\"task_2\",\"task_type\":\"x\"}");
-    help_take(self, "task.enqueue", "{\"task_type\":\"x\"}");
-    cr_assert_str_eq(help_at(self, "task_id"), "\"task_2_1\"");
+    static const char *const names[] = {"task_2", "task_0", "task_18446744073709551616"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char body[96];
+        (void) snprintf(body, sizeof body, "{\"task_id\":\"%s\",\"task_type\":\"x\"}", names[i]);
+        cr_assert_eq(help_apply(self, "task.enqueue", body), BUS_VALIDATION_FAILED, "%s", names[i]);
+    }
+    help_take(self, "task.enqueue", "{\"task_id\":\"task_2b\",\"task_type\":\"x\"}");
+    help_take(self, "layer3.intent.task", "{\"intent\":\"i\"}");
+    cr_assert_str_eq(help_at(self, "task_id"), "\"task_5\"");
+    cr_assert_eq(help_count(self, "statistics.tasks_queued"), 2);
     help_destroy(&self);
 }
 

@@ -1,6 +1,7 @@
 // rules_test.c - deadlines, pressure, the reserve, intents and governance.
 #include "help.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static void
 ready(help_t *self, const char *handler, unsigned slots)
@@ -210,6 +211,23 @@ Test(rules, make_a_task_of_an_intent_in_its_trace)
     help_destroy(&self);
 }
 
+Test(rules, say_of_an_intent_that_becomes_no_task_that_it_is_over)
+{
+    // Governance and the brain count it as open until then.
+    help_t *self = help_new();
+    char body[200];
+    (void) snprintf(body, sizeof body, "{\"intent\":\"i\",\"details\":{\"action\":\"%065d\"}}", 1);
+    cr_assert_eq(help_apply(self, "layer3.intent.task", body), BUS_VALIDATION_FAILED);
+    cr_expect_brief(self, "done task_1 cancelled 0 false\n");
+    help_forget(self);
+    cr_assert_eq(help_apply(self, "layer3.intent.task", "{\"intent\":\"i\",\"handler\":\"a.b\"}"),
+                 BUS_VALIDATION_FAILED);
+    cr_expect_brief(self, "done task_2 cancelled 0 false\n");
+    cr_assert_eq(help_rows(self, HTM_TASKS), 0);
+    cr_assert_eq(help_count(self, "statistics.tasks_cancelled"), 0);
+    help_destroy(&self);
+}
+
 Test(rules, hold_intents_until_governance_spoke)
 {
     help_t *self = help_new();
@@ -224,6 +242,13 @@ Test(rules, hold_intents_until_governance_spoke)
     help_clock(self, 10 * SECOND);
     cr_assert_eq(help_count(self, "queue_sizes.held"), 2);
     help_forget(self);
+    cr_assert_eq(
+        help_apply(self,
+                   "governance.verdict",
+                   "{\"intent_seq\":4,\"intent\":\"two\",\"allowed\":true,\"rule\":\"r\"}"),
+        BUS_UNAUTHORIZED_ACCESS);
+    cr_expect_brief(self, "");
+    self->source = "kernel-governance";
     help_take(self,
               "governance.verdict",
               "{\"intent_seq\":4,\"intent\":\"two\",\"allowed\":true,\"rule\":\"r\"}");
@@ -254,6 +279,7 @@ Test(rules, do_not_touch_what_never_waited_for_a_verdict)
 {
     help_t *self = help_new();
     enqueue(self, "a", "high", 100);
+    self->source = "kernel-governance";
     help_take(self,
               "governance.verdict",
               "{\"intent_seq\":1,\"intent\":\"x\",\"allowed\":false,\"rule\":\"r\"}");

@@ -199,6 +199,7 @@ Test(store, goes_on_past_a_damaged_task_that_runs)
     ready(self, 1);
     help_damage(self, HTM_TASKS, STORE_U64(1));
     help_clock(self, 100 * SECOND);
+    self->source = "htm";
     help_take(self, "task.clock", "{\"resumed\":true}");
     help_take(self, "task.worker.gone", "{\"worker\":\"w\"}");
     cr_assert_eq(help_count(self, "queue_sizes.running"), 0);

@@ -111,6 +111,7 @@ Test(governance, gives_each_verdict_the_name_of_the_rule_that_decided)
                  "\"low\",\"status\":\"dead\",\"attempts\":1,\"queued_us\":1,\"run_us\":1,"
                  "\"sla_seconds\":1,\"sla_met\":false}",
                  (size_t) help->seq);
+        help->source = "htm";
         cr_assert_eq(help_apply(help, "task.done", done), BUS_OK);
     }
 }
@@ -166,7 +167,10 @@ finish(const char *task_id)
              "\"status\":\"completed\",\"attempts\":1,\"queued_us\":1,\"run_us\":1,\"sla_seconds\":"
              "1,\"sla_met\":true}",
              task_id);
+    cr_assert_eq(help_apply(help, "task.done", done), BUS_UNAUTHORIZED_ACCESS, "HTM alone says so");
+    help->source = "htm";
     cr_assert_eq(help_apply(help, "task.done", done), BUS_OK);
+    help->source = "brain";
 }
 
 #define DRILL                                                                                      \

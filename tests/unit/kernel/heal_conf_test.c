@@ -32,7 +32,7 @@ text_of(const folder_t *folder, const char *leaf)
 }
 
 static void
-hash_of_current(const folder_t *folder, char ret_hex[HEAL_CONF_HASH_SIZE])
+hash_of_current(const folder_t *folder, char ret_hex[SHA256_HEX_SIZE])
 {
     kernel_heal_conf_t conf;
     cr_assert_eq(kernel_heal_conf_read(folder->path, &conf), BUS_OK);
@@ -43,7 +43,7 @@ hash_of_current(const folder_t *folder, char ret_hex[HEAL_CONF_HASH_SIZE])
 Test(heal_conf, no_file_is_an_empty_one_and_its_hash_that_of_no_bytes)
 {
     folder_t folder = folder_make();
-    char hex[HEAL_CONF_HASH_SIZE];
+    char hex[SHA256_HEX_SIZE];
     hash_of_current(&folder, hex);
     cr_assert_str_eq(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     put(&folder, "drill.conf", "abc"); // FIPS 180-4's example
@@ -55,7 +55,7 @@ Test(heal_conf, no_file_is_an_empty_one_and_its_hash_that_of_no_bytes)
 Test(heal_conf, keeps_the_one_that_was_good_and_not_what_it_became_meanwhile)
 {
     folder_t folder = folder_make();
-    char hex[HEAL_CONF_HASH_SIZE];
+    char hex[SHA256_HEX_SIZE];
     kernel_heal_conf_t good;
     cr_assert_eq(kernel_heal_conf_read_good(folder.path, &good), BUS_NOT_FOUND);
     put(&folder, "drill.conf", "BHIV_A=1\n");
@@ -78,7 +78,7 @@ Test(heal_conf, keeps_the_one_that_was_good_and_not_what_it_became_meanwhile)
 Test(heal_conf, no_settings_at_all_can_be_the_good_ones)
 {
     folder_t folder = folder_make();
-    char hex[HEAL_CONF_HASH_SIZE];
+    char hex[SHA256_HEX_SIZE];
     kernel_heal_conf_t current, good;
     hash_of_current(&folder, hex);
     cr_assert_eq(kernel_heal_conf_keep(folder.path, view_from_text(hex)), BUS_OK);
@@ -99,7 +99,7 @@ Test(heal_conf, no_settings_at_all_can_be_the_good_ones)
 Test(heal_conf, leaves_alone_what_a_person_changed_meanwhile)
 {
     folder_t folder = folder_make();
-    char hex[HEAL_CONF_HASH_SIZE];
+    char hex[SHA256_HEX_SIZE];
     kernel_heal_conf_t current, good;
     put(&folder, "drill.conf", "BHIV_A=1\n");
     hash_of_current(&folder, hex);
@@ -132,6 +132,22 @@ Test(heal_conf, names_the_settings_that_differ_without_their_values)
     kernel_heal_conf_clear(&b);
 }
 
+Test(heal_conf, names_no_line_that_is_no_setting)
+{
+    kernel_heal_conf_t a = {.text = NULL};
+    char text[] = "BHIV_PASS: c2VjcmV0Cg==\n\xff\xfe=1\n=\nBHIV_A=1\n";
+    kernel_heal_conf_t b = {.text = text, .size = sizeof text - 1};
+    char name[64];
+    static const char *const expected[] = {"a line that is no setting",
+                                           "a line that is no setting",
+                                           "a line that is no setting",
+                                           "BHIV_A"};
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert(kernel_heal_conf_difference(&a, &b, i, name, sizeof name));
+        cr_assert_str_eq(name, expected[i]);
+    }
+}
+
 Test(heal_conf, refuses_what_is_larger_than_a_drill_takes)
 {
     folder_t folder = folder_make();
@@ -139,7 +155,7 @@ Test(heal_conf, refuses_what_is_larger_than_a_drill_takes)
     char path[FOLDER_SIZE + 40];
     snprintf(path, sizeof path, "%s/drill.conf", folder.path);
     FILE *file = fopen(path, "w");
-    for (int i = 0; i <= HEAL_CONF_SIZE_MAX; i++) {
+    for (int i = 0; i <= KERNEL_HEAL_CONF_SIZE_MAX; i++) {
         fputc('#', file);
     }
     fclose(file);

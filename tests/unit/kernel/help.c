@@ -1,11 +1,9 @@
 // help.c - a stand-in for the service harness. See help.h.
 #include "help.h"
-#include "proto/transcode.h"
-#include "proto/walk.h"
+#include "../rig.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct service {
     help_t *help;
@@ -22,13 +20,7 @@ help_new(const service_definition_t *definition)
 {
     help_t *self = calloc(1, sizeof *self);
     cr_assert_not_null(self);
-    const char *temporary = getenv("TMPDIR");
-    char folder[200], path[220];
-    snprintf(folder, sizeof folder, "%s/kernel-XXXXXX", temporary != NULL ? temporary : "/tmp");
-    cr_assert_not_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/store", folder);
     self->definition = definition;
-    self->folder = strdup(folder);
     self->at = T0;
     self->source = "tests";
     self->answer = text_new();
@@ -37,18 +29,11 @@ help_new(const service_definition_t *definition)
     self->scratch = text_new();
     self->service = calloc(1, sizeof *self->service);
     self->service->help = self;
-    store_options_t options = {
-        .path = path,
-        .tables = definition->tables,
-        .table_count = definition->table_count,
-        .size_max = 256 * 1024 * 1024,
-        .durability = STORE_REPLAYED,
-    };
-    cr_assert_eq(store_open(&options, &self->store), BUS_OK);
+    rig_open(self->definition, &self->folder, &self->store);
     if (definition->open != NULL) {
         store_txn_t *txn = NULL;
         cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
-        cr_assert_eq(definition->open(&(service_options_t){.dir = folder}, txn, &self->state),
+        cr_assert_eq(definition->open(&(service_options_t){.dir = self->folder}, txn, &self->state),
                      BUS_OK);
         cr_assert_eq(store_commit(&txn), BUS_OK);
     }
@@ -62,16 +47,12 @@ help_destroy(help_t **self_p)
     if (self->definition->close != NULL) {
         self->definition->close(&self->state);
     }
-    store_destroy(&self->store);
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%s'", self->folder);
-    cr_assert_eq(system(command), 0);
+    rig_close(&self->folder, &self->store);
     text_destroy(&self->answer);
     text_destroy(&self->refusal);
     text_destroy(&self->said);
     text_destroy(&self->scratch);
     free(self->service);
-    free(self->folder);
     free(self);
     *self_p = NULL;
 }
@@ -80,14 +61,6 @@ void
 help_forget(help_t *self)
 {
     text_clear(self->said);
-}
-
-static void
-add_json(text_t *out, bus_view_t body)
-{
-    const char *why = "";
-    cr_assert_eq(walk_check(body, WALK_JSON, 24, &why), BUS_OK, "%s", why);
-    transcode_to_json(body, 0, out);
 }
 
 // --- The harness's functions, as the kernels call them -------------------------------------------
@@ -99,7 +72,7 @@ service_refuse(service_apply_t *self, bus_err_t err, const char *message, bus_vi
     text_clear(help->refusal);
     text_add(help->refusal, view_from_text(message != NULL ? message : ""));
     if (details.data != NULL) {
-        add_json(help->refusal, details);
+        rig_add_json(help->refusal, details);
     }
     return err;
 }
@@ -115,7 +88,7 @@ static void
 say(help_t *help, const char *topic, bus_view_t body)
 {
     text_add_format(help->said, "%s ", topic);
-    add_json(help->said, body);
+    rig_add_json(help->said, body);
     text_add(help->said, view_from_text("\n"));
 }
 
@@ -195,157 +168,75 @@ service_boot(const service_t *self BUS_UNUSED)
 
 // --- Applying and asking -------------------------------------------------------------------------
 
-static void
-keep_answer(help_t *self, bus_err_t err, const pack_t *packed)
-{
-    text_clear(self->answer);
-    if (err == BUS_OK && pack_view(packed).size > 0) {
-        add_json(self->answer, pack_view(packed));
-    }
-}
-
-static const service_apply_row_t *
-find_row(const service_definition_t *definition, const char *topic)
-{
-    const service_apply_row_t *found = NULL;
-    for (size_t i = 0; i < definition->apply_count; i++) {
-        const service_apply_row_t *row = &definition->applies[i];
-        if (strncmp(row->prefix, topic, strlen(row->prefix)) == 0 &&
-            (found == NULL || strlen(row->prefix) > strlen(found->prefix))) {
-            found = row;
-        }
-    }
-    cr_assert_not_null(found, "no row takes %s", topic);
-    return found;
-}
-
 bus_err_t
 help_apply(help_t *self, const char *topic, const char *json)
 {
-    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    cr_assert_eq(transcode_from_json(view_from_text(json), body, NULL, 0), BUS_OK, "%s", json);
-    const service_apply_row_t *row = find_row(self->definition, topic);
-    header_t header = {
+    const header_t header = {
         .source = view_from_text(self->source),
         .trace_id = view_from_text(self->trace_id),
         .seq = ++self->seq,
         .at = self->at,
     };
-    void *message = calloc(1, row->schema->size);
-    schema_problems_t problems;
-    bus_err_t err = schema_decode(row->schema, pack_view(body), message, &problems);
-    if (err == BUS_OK) {
-        store_txn_t *txn = NULL;
-        cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
-        service_apply_t apply = {
-            .service = self->service,
-            .state = self->state,
-            .txn = txn,
-            .header = &header,
-            .topic = view_from_text(topic),
-            .body = pack_view(body),
-            .answer = packed,
-        };
-        err = row->apply(&apply, message);
-        cr_assert(err != BUS_CORRUPT && err != BUS_FULL && err != BUS_IO, "retried for ever");
-        cr_assert_eq(store_commit(&txn), BUS_OK); // a refusal is a record that was taken, too
-    }
-    free(message);
-    keep_answer(self, err, packed);
-    return err;
-}
-
-static bus_err_t
-query(help_t *self,
-      bus_err_t (*fn)(service_query_t *query, const void *message),
-      const void *message,
-      bus_view_t body)
-{
-    BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    header_t header = {.source = view_from_text("tests"), .at = self->at};
     store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
-    service_query_t this = {
+    cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
+    service_apply_t apply = {
         .service = self->service,
         .state = self->state,
         .txn = txn,
         .header = &header,
-        .body = body,
         .answer = packed,
     };
-    bus_err_t err = fn(&this, message);
-    store_rollback(&txn);
-    keep_answer(self, err, packed);
+    bus_err_t err = rig_apply(self->definition, &apply, topic, json);
+    cr_assert_eq(store_commit(&txn), BUS_OK); // a refusal is a record that was taken, too
+    rig_keep_answer(self->answer, err, packed);
     return err;
 }
 
 bus_err_t
 help_ask(help_t *self, const char *operation, const char *json)
 {
-    const service_query_row_t *row = NULL;
-    for (size_t i = 0; i < self->definition->query_count; i++) {
-        if (strcmp(self->definition->queries[i].operation, operation) == 0) {
-            row = &self->definition->queries[i];
-        }
-    }
-    cr_assert_not_null(row, "no row answers %s", operation);
-    BUS_AUTO(pack_destroy) pack_t *body = pack_new();
-    cr_assert_eq(transcode_from_json(view_from_text(json), body, NULL, 0), BUS_OK, "%s", json);
-    void *message = calloc(1, row->schema != NULL ? row->schema->size : 1);
-    schema_problems_t problems;
-    if (row->schema != NULL) {
-        cr_assert_eq(schema_decode(row->schema, pack_view(body), message, &problems), BUS_OK);
-    }
-    bus_err_t err = query(self, row->query, message, pack_view(body));
-    free(message);
+    BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
+    const header_t header = {.source = VIEW_LITERAL("tests"), .at = self->at};
+    service_query_t query = {
+        .service = self->service, .state = self->state, .header = &header, .answer = packed};
+    bus_err_t err = rig_ask(self->definition, self->store, &query, operation, json);
+    rig_keep_answer(self->answer, err, packed);
     return err;
-}
-
-static bus_err_t
-tick(service_query_t *self, const void *definition)
-{
-    ((const service_definition_t *) definition)->tick(self);
-    return BUS_OK;
 }
 
 void
 help_tick(help_t *self)
 {
-    cr_assert_eq(query(self, tick, self->definition, VIEW_NONE), BUS_OK);
+    BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
+    BUS_AUTO(store_rollback) store_txn_t *txn = NULL;
+    const header_t header = {.source = VIEW_LITERAL("tests"), .at = self->at};
+    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
+    service_query_t query = {
+        .service = self->service,
+        .state = self->state,
+        .txn = txn,
+        .header = &header,
+        .answer = packed,
+    };
+    self->definition->tick(&query);
+    rig_keep_answer(self->answer, BUS_OK, packed);
 }
 
 const char *
 help_at(help_t *self, const char *path)
 {
-    BUS_AUTO(pack_destroy) pack_t *packed = pack_new();
-    bus_view_t value;
-    text_clear(self->scratch);
-    if (text_view(self->answer).size > 0) {
-        cr_assert_eq(transcode_from_json(text_view(self->answer), packed, NULL, 0), BUS_OK);
-        if (walk_find_path(pack_view(packed), path, &value) == BUS_OK) {
-            transcode_to_json(value, 0, self->scratch);
-        }
-    }
-    return text_view(self->scratch).size == 0 ? "" : help_text(self->scratch);
+    return rig_value_at(text_view(self->answer), path, self->scratch);
 }
 
 void
 help_damage(help_t *self, unsigned table, bus_view_t key)
 {
-    store_txn_t *txn = NULL;
-    cr_assert_eq(store_begin(self->store, STORE_WRITE, &txn), BUS_OK);
-    cr_assert_eq(store_put(txn, table, key, VIEW_LITERAL("\xc1")), BUS_OK);
-    cr_assert_eq(store_commit(&txn), BUS_OK);
+    rig_damage(self->store, table, key);
 }
 
 uint64_t
 help_count(help_t *self, unsigned table)
 {
-    store_txn_t *txn = NULL;
-    uint64_t count = 0;
-    cr_assert_eq(store_begin(self->store, STORE_READ, &txn), BUS_OK);
-    cr_assert_eq(store_count(txn, table, &count), BUS_OK);
-    store_rollback(&txn);
-    return count;
+    return rig_count(self->store, table);
 }

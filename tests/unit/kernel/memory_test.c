@@ -10,6 +10,7 @@ static void
 setup(void)
 {
     help = help_new(&kernel_memory_definition);
+    help->source = "htm"; // whose word it takes for starts and ends
 }
 
 static void

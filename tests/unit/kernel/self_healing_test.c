@@ -43,7 +43,7 @@ boot_of(const char *task_id)
     bus_view_t kept, value, text;
     boot[0] = '\0';
     cr_assert_eq(store_begin(help->store, STORE_READ, &txn), BUS_OK);
-    if (store_get(txn, HEAL_STARTED, view_from_text(task_id), &kept) == BUS_OK &&
+    if (store_get(txn, KERNEL_HEAL_STARTED, view_from_text(task_id), &kept) == BUS_OK &&
         walk_find(kept, "boot", &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK) {
         snprintf(boot, sizeof boot, "%.*s", (int) text.size, text.data);
     }
@@ -57,38 +57,38 @@ Test(self_healing, the_first_process_that_begins_is_the_only_one)
     start("t2", "boot-2");
     cr_assert_str_eq(boot_of("t1"), "boot-1");
     cr_assert_str_eq(boot_of("t2"), "boot-2");
-    cr_assert_eq(help_count(help, HEAL_ORDER), 2);
+    cr_assert_eq(help_count(help, KERNEL_HEAL_ORDER), 2);
 }
 
 Test(self_healing, forgets_the_oldest_of_what_was_begun_and_no_other)
 {
     char name[32];
-    for (int i = 0; i < HEAL_STARTED_MAX + 10; i++) {
+    for (int i = 0; i < KERNEL_HEAL_STARTED_MAX + 10; i++) {
         snprintf(name, sizeof name, "t%d", i);
         start(name, "boot-1");
     }
-    cr_assert_eq(help_count(help, HEAL_STARTED), HEAL_STARTED_MAX);
-    cr_assert_eq(help_count(help, HEAL_ORDER), HEAL_STARTED_MAX);
+    cr_assert_eq(help_count(help, KERNEL_HEAL_STARTED), KERNEL_HEAL_STARTED_MAX);
+    cr_assert_eq(help_count(help, KERNEL_HEAL_ORDER), KERNEL_HEAL_STARTED_MAX);
     cr_assert_str_eq(boot_of("t9"), "");
     cr_assert_str_eq(boot_of("t10"), "boot-1");
-    snprintf(name, sizeof name, "t%d", HEAL_STARTED_MAX + 9);
+    snprintf(name, sizeof name, "t%d", KERNEL_HEAL_STARTED_MAX + 9);
     cr_assert_str_eq(boot_of(name), "boot-1");
 }
 
 Test(self_healing, goes_on_where_the_oldest_is_damaged)
 {
     char name[32];
-    for (int i = 0; i < HEAL_STARTED_MAX; i++) {
+    for (int i = 0; i < KERNEL_HEAL_STARTED_MAX; i++) {
         snprintf(name, sizeof name, "t%d", i);
         start(name, "boot-1");
     }
-    help_damage(help, HEAL_ORDER, STORE_U64(1));
+    help_damage(help, KERNEL_HEAL_ORDER, STORE_U64(1));
     start("new", "boot-1");
     start("newer", "boot-1");
     cr_assert_str_eq(boot_of("new"), "boot-1");
     cr_assert_str_eq(boot_of("t1"), "", "the next one went");
-    cr_assert_eq(help_count(help, HEAL_ORDER), HEAL_STARTED_MAX);
-    help_damage(help, HEAL_STARTED, VIEW_LITERAL("new"));
+    cr_assert_eq(help_count(help, KERNEL_HEAL_ORDER), KERNEL_HEAL_STARTED_MAX);
+    help_damage(help, KERNEL_HEAL_STARTED, VIEW_LITERAL("new"));
     start("new", "boot-2"); // somebody was first, whoever it was
     cr_assert_str_eq(boot_of("new"), "");
 }
@@ -118,7 +118,7 @@ Test(self_healing, reports_the_latest_drill_of_each_suite_and_of_no_other)
     drill("htm", "htm_1", "\"summary\":{}");
     drill("boot", "boot_2", "\"summary\":{\"avg_boot_time\":120}");
     drill("nonsense", "n_1", "\"summary\":{}");
-    cr_assert_eq(help_count(help, HEAL_KEPT), 2);
+    cr_assert_eq(help_count(help, KERNEL_HEAL_KEPT), 2);
     cr_assert_eq(help_ask(help, "report", "{}"), BUS_OK);
     cr_assert_str_eq(help_at(help, "drills.boot.test_id"), "\"boot_2\"");
     cr_assert_str_eq(help_at(help, "drills.boot.seq"), "3");
@@ -126,7 +126,7 @@ Test(self_healing, reports_the_latest_drill_of_each_suite_and_of_no_other)
     cr_assert_str_eq(help_at(help, "drills.boot.conf_sha256"), "");
     cr_assert_str_eq(help_at(help, "drills.htm.test_id"), "\"htm_1\"");
     cr_assert_str_neq(help_at(help, "playbooks.run_diagnostics"), "");
-    help_damage(help, HEAL_KEPT, VIEW_LITERAL("boot"));
+    help_damage(help, KERNEL_HEAL_KEPT, VIEW_LITERAL("boot"));
     cr_assert_eq(help_ask(help, "report", "{}"), BUS_OK);
     cr_assert_str_eq(help_at(help, "drills.htm.test_id"), "\"htm_1\"");
     cr_assert_str_eq(help_at(help, "drills.boot.test_id"), "");

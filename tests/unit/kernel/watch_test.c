@@ -1,42 +1,13 @@
-// watch_test.c - settings from the environment, and anomalies on their way to the journal.
+// watch_test.c - times for timers, and anomalies on their way to the journal.
 #include "help.h"
 #include "kernel/watch.h"
 #include <criterion/criterion.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-typedef struct {
-    double seconds;
-    double percent;
-} settings_t;
-
-static const kernel_watch_setting_t rows[] = {
-    {"BHIV_TEST_SECONDS", offsetof(settings_t, seconds), 5, KERNEL_WATCH_SECONDS_MIN, 100},
-    {"BHIV_TEST_PERCENT", offsetof(settings_t, percent), 90, 0, 100},
-};
-
-static bus_err_t
-read_with(const char *seconds, settings_t *settings)
+Test(watch, times_are_whole_milliseconds_for_the_loop)
 {
-    cr_assert_eq(setenv("BHIV_TEST_SECONDS", seconds, 1), 0);
-    return kernel_watch_settings(rows, 2, settings);
-}
-
-Test(watch, takes_presets_and_fractions_and_refuses_what_is_no_number)
-{
-    static const char *const wrong[] = {"soon", "5s", "-1", "0", "101", "nan", "inf", "1e9"};
-    settings_t settings;
-    cr_assert_eq(kernel_watch_settings(rows, 2, &settings), BUS_OK);
-    cr_expect_eq(settings.seconds, 5);
-    cr_expect_eq(settings.percent, 90);
-    cr_assert_eq(read_with("0.25", &settings), BUS_OK);
-    cr_expect_eq(kernel_watch_ms(settings.seconds), 250);
-    cr_assert_eq(read_with("", &settings), BUS_OK);
-    cr_expect_eq(settings.seconds, 5, "empty counts as unset");
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        cr_expect_eq(read_with(wrong[i], &settings), BUS_VALIDATION_FAILED, "%s", wrong[i]);
-    }
+    cr_expect_eq(kernel_watch_ms(0.25), 250);
+    cr_expect_eq(kernel_watch_ms(0.0501), 50);
+    cr_expect_eq(kernel_watch_ms(KERNEL_WATCH_SECONDS_MAX), 604800000);
 }
 
 Test(watch, says_as_many_anomalies_as_one_message_holds)

@@ -14,7 +14,7 @@ typedef struct {
     fake_broker_t *broker;
     client_t *client;
     kernel_worker_t *worker;
-    kernel_job_t *jobs[JOBS_MAX]; // in the order in which they began
+    kernel_worker_job_t *jobs[JOBS_MAX]; // in the order in which they began
     size_t count;
     bool completes;    // at once
     const char *topic; // that is waited for
@@ -31,7 +31,7 @@ result_of(pack_t *out)
 }
 
 static void
-on_job(void *arg, kernel_job_t *job)
+on_job(void *arg, kernel_worker_job_t *job)
 {
     bench_t *self = arg;
     cr_assert_lt(self->count, JOBS_MAX);
@@ -118,6 +118,7 @@ typedef struct {
     const char *handler;
     int64_t attempt;
     double lease_seconds;
+    const char *source; // NULL: the queue
 } hand_t;
 
 static void
@@ -140,7 +141,7 @@ hand_out(bench_t *self, hand_t hand)
     schema_encode(&SCHEMA_task_execute, &task, out);
     snprintf(topic, sizeof topic, "task.execute.%.*s", (int) task.handler.size, task.handler.data);
     header_t header = {.id = VIEW_LITERAL("e1"),
-                       .source = VIEW_LITERAL("htm"),
+                       .source = view_from_text(hand.source == NULL ? "htm" : hand.source),
                        .trace_id = VIEW_LITERAL("trace-7")};
     fake_broker_publish(self->broker, topic, &header, pack_view(out));
 }
@@ -201,7 +202,7 @@ Test(worker, hands_over_what_it_was_given_and_says_what_came_of_it_in_the_same_t
     await_topic(self, "task.worker.ready", 1);
     hand_out(self, (hand_t){.task_id = "t1", .attempt = 3, .handler = "librarian"});
     await_jobs(self, 1);
-    kernel_job_t *job = self->jobs[0];
+    kernel_worker_job_t *job = self->jobs[0];
     cr_assert(view_is(job->task_id, "t1"));
     cr_assert(view_is(job->task_type, "recall"));
     cr_assert(view_is(job->handler, "librarian"));
@@ -223,6 +224,17 @@ Test(worker, hands_over_what_it_was_given_and_says_what_came_of_it_in_the_same_t
     const char *why;
     cr_assert_eq(header_decode(record->header, &header, &why), BUS_OK);
     cr_assert(view_is(header.trace_id, "trace-7"));
+    bench_destroy(&self);
+}
+
+Test(worker, leaves_alone_what_the_queue_did_not_hand_out)
+{
+    bench_t *self = bench_new(4);
+    await_topic(self, "task.worker.ready", 1);
+    hand_out(self, (hand_t){.task_id = "t1", .source = "somebody"});
+    hand_out(self, (hand_t){.task_id = "t2"});
+    await_jobs(self, 1);
+    cr_assert(view_is(self->jobs[0]->task_id, "t2"));
     bench_destroy(&self);
 }
 
@@ -278,7 +290,7 @@ Test(worker, tries_again_what_failed_when_it_is_handed_out_again)
     await_topic(self, "task.worker.ready", 1);
     hand_out(self, (hand_t){.task_id = "t1"});
     await_jobs(self, 1);
-    kernel_job_t *job = self->jobs[0];
+    kernel_worker_job_t *job = self->jobs[0];
     kernel_worker_fail(self->worker, &job, "no luck", true);
     cr_assert_null(job);
     await_topic(self, "task.failed", 1);
@@ -311,7 +323,7 @@ Test(worker, renews_what_is_open_well_before_its_lease_is_over)
     cr_assert(view_is(text_in(record, "task_id"), "t1"));
     cr_assert(view_is(text_in(record, "worker"), "w1"));
     cr_assert_eq(int_in(record, "attempt"), 1);
-    kernel_job_t *job = self->jobs[0];
+    kernel_worker_job_t *job = self->jobs[0];
     BUS_AUTO(pack_destroy) pack_t *out = pack_new();
     kernel_worker_complete(self->worker, &job, result_of(out));
     await_topic(self, "task.completed", 1);
@@ -335,7 +347,7 @@ Test(worker, begins_no_more_than_its_slots_and_the_rest_when_there_is_room)
     cr_assert_eq(kernel_worker_open(self->worker), 4);
     self->completes = true; // the third and the fourth, from within the end of the first
     BUS_AUTO(pack_destroy) pack_t *out = pack_new();
-    kernel_job_t *job = self->jobs[0];
+    kernel_worker_job_t *job = self->jobs[0];
     kernel_worker_complete(self->worker, &job, result_of(out));
     cr_assert_eq(self->count, 4);
     cr_assert(view_is(self->jobs[1]->task_id, "t2"));
@@ -351,7 +363,7 @@ Test(worker, tells_its_end_until_it_is_durable_though_the_broker_dies)
     hand_out(self, (hand_t){.task_id = "t1"});
     await_jobs(self, 1);
     fake_broker_stop(self->broker);
-    kernel_job_t *job = self->jobs[0];
+    kernel_worker_job_t *job = self->jobs[0];
     BUS_AUTO(pack_destroy) pack_t *out = pack_new();
     kernel_worker_complete(self->worker, &job, result_of(out));
     fake_run_for(self->loop, 50);
@@ -442,7 +454,7 @@ Test(worker, fails_a_task_whose_result_is_larger_than_the_queue_takes)
     BUS_AUTO(pack_destroy) pack_t *out = pack_new();
     pack_map(out, 1);
     pack_pair_text(out, "text", text);
-    kernel_job_t *job = self->jobs[0];
+    kernel_worker_job_t *job = self->jobs[0];
     kernel_worker_complete(self->worker, &job, pack_view(out));
     cr_assert_null(job);
     await_topic(self, "task.failed", 1);

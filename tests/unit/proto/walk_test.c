@@ -319,3 +319,61 @@ Test(walk, has_no_pairs_for_what_is_no_map_or_breaks_off)
     cr_assert_eq(walk_pairs_next(&cut, &key, &value), BUS_MALFORMED_MESSAGE);
     cr_assert_eq(walk_pairs_next(&cut, &key, &value), BUS_MALFORMED_MESSAGE, "and stays so");
 }
+
+// --- What stands at a path -----------------------------------------------------------------------
+
+// {"a": {"text": "x", "n": 7, "r": 1.5, "yes": true}, "list": [1, "x"]}
+#define BODY                                                                                       \
+    VIEW_LITERAL("\x82\xa1"                                                                        \
+                 "a\x84\xa4text\xa1x\xa1n\x07\xa1r\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00\xa3yes\xc3" \
+                 "\xa4list\x92\x01\xa1x")
+
+Test(walk, reads_what_stands_at_a_path)
+{
+    assert_text(walk_text_at(BODY, "a.text"), "x");
+    cr_assert_eq(walk_uint_at(BODY, "a.n", 9), 7);
+    cr_assert_eq(walk_real_at(BODY, "a.r", 9), 1.5);
+    cr_assert_eq(walk_real_at(BODY, "a.n", 9), 7, "an integer is a number too");
+    cr_assert(walk_bool_at(BODY, "a.yes", false));
+}
+
+Test(walk, reads_the_other_value_where_nothing_fits_a_path)
+{
+    static const char *const paths[] = {"b", "a.b", "a", "list", "a.text.b"};
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        cr_assert(walk_text_at(BODY, paths[i]).data == NULL, "%s", paths[i]);
+        cr_assert_eq(walk_uint_at(BODY, paths[i], 9), 9, "%s", paths[i]);
+        cr_assert_eq(walk_real_at(BODY, paths[i], 0.5), 0.5, "%s", paths[i]);
+        cr_assert(walk_bool_at(BODY, paths[i], true), "%s", paths[i]);
+        cr_assert(!walk_bool_at(BODY, paths[i], false), "%s", paths[i]);
+    }
+    cr_assert_eq(walk_uint_at(BODY, "a.r", 9), 9, "1.5 is no count");
+    cr_assert_eq(walk_uint_at(VIEW_NONE, "a", 9), 9, "an absent body says nothing");
+    cr_assert(walk_text_at(VIEW_NONE, "a").data == NULL);
+}
+
+// --- Items ---------------------------------------------------------------------------------------
+
+Test(walk, gives_the_items_of_an_array_in_their_order)
+{
+    walk_items_t items = walk_items_at(BODY, "list");
+    bus_view_t item;
+    cr_assert_eq(items.left, 2);
+    cr_assert(walk_items_next(&items, &item) && view_equal(item, VIEW_LITERAL("\x01")));
+    cr_assert(walk_items_next(&items, &item) && view_equal(item, VIEW_LITERAL("\xa1x")));
+    cr_assert(!walk_items_next(&items, &item));
+    cr_assert(!walk_items_next(&items, &item));
+}
+
+Test(walk, has_no_items_for_what_is_no_array_or_breaks_off)
+{
+    bus_view_t item;
+    walk_items_t map = walk_items_at(BODY, "a");
+    cr_assert(!walk_items_next(&map, &item));
+    walk_items_t nothing = walk_items(VIEW_NONE);
+    cr_assert(!walk_items_next(&nothing, &item));
+    walk_items_t cut = walk_items(VIEW_LITERAL("\x92\x01\xa5x"));
+    cr_assert(walk_items_next(&cut, &item));
+    cr_assert(!walk_items_next(&cut, &item));
+    cr_assert(!walk_items_next(&cut, &item), "and stays so");
+}

@@ -129,6 +129,16 @@ Test(service, takes_events_in_larger_pages_where_they_come_fast)
     fixture_destroy(&self);
 }
 
+Test(service, does_not_pause_where_it_is_to_be_prompt)
+{
+    fixture_t *self = fixture_new();
+    self->definition.prompt = true;
+    start(self);
+    await_ready(self);
+    cr_expect_lt(shortest_lot_ms(self, "core.event.test"), PAUSE_MS);
+    fixture_destroy(&self);
+}
+
 Test(service, does_not_pause_while_somebody_waits_for_an_answer)
 {
     fixture_t *self = fixture_started();
