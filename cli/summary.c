@@ -157,7 +157,7 @@ add_breaches(rows_t *self, bus_view_t body)
                  who.data,
                  (int) reason.size,
                  reason.data);
-        add_row(self, name, "%llu", (unsigned long long) number(row, "count"));
+        add_row(self, name, "%llu", (unsigned long long) walk_uint_at(row, "count", 0));
     }
     if (shown < head.count) {
         add_row(self, "more refused", "%u", head.count - shown);
