@@ -9,6 +9,7 @@
 
 #include "proto/transcode.h"
 #include "runtime/clock.h"
+#include "runtime/owner.h"
 
 #include <assert.h>
 #include <lmdb.h>
@@ -160,6 +161,7 @@ typedef struct {
     uint64_t count;
     uint64_t rounds;
     bool tcp;
+    bool secure;
     bool against;
     const char *only;
     const char *scratch;
@@ -179,6 +181,8 @@ static const option_row_t rows[] = {
      "of each case, of which the median counts; default 3"},
     {"tcp", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, tcp), 0, 0,
      "over tcp on loopback; else over ipc"},
+    {"secure", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, secure), 0, 0,
+     "the whole system behind tokens and certificates"},
     {"case", 'c', OPTION_TEXT, "NAMES", NULL, offsetof(flags_t, only), 0, 0,
      "these alone: durable_each,fetch"},
     {"against", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, against), 0, 0,
@@ -238,11 +242,20 @@ run_system(const bench_t *self,
 {
     cli_bench_server_t server;
     uint64_t began_us = clock_boot_us();
-    int status = cli_bench_server_up(self->scratch, &server);
+    int status = cli_bench_server_up(self->scratch, self->flags.secure, &server);
     double ready_ms = (double) (clock_boot_us() - began_us) / 1e3;
+    char token[OWNER_TOKEN_SIZE_MAX + 1];
     *ret = (cli_bench_result_t){0};
+    if (status == CLI_DONE && self->flags.secure && owner_read_token(server.dir, token) != BUS_OK) {
+        status = cli_fail(CLI_IO, "bench: cannot read %s/owner.token", server.dir);
+    }
     if (status == CLI_DONE && case_->kind == CLI_BENCH_HTTP &&
-        !cli_bench_http(server.http_port, case_->request, case_->window, count, ret)) {
+        !cli_bench_http(server.http_port,
+                        self->flags.secure ? token : NULL,
+                        case_->request,
+                        case_->window,
+                        count,
+                        ret)) {
         status = CLI_NEGATIVE;
     }
     ret->ready_ms = ready_ms;

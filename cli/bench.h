@@ -121,10 +121,10 @@ void cli_bench_percentiles(double *samples, uint64_t count, cli_bench_result_t *
 // --- HTTP (bench_http.c) -----------------------------------------------------------------------
 
 // Makes `count` requests over so many connections to the bridge, whose port for Bucket is `port`
-// of loopback, each
-// answered before its connection's next. False, having said why, where one was not answered with
-// 200.
+// of loopback, each answered before its connection's next. With `token` as its bearer; NULL: with
+// none. False, having said why, where one was not answered with 200.
 BUS_CHECK bool cli_bench_http(unsigned port,
+                              const char *token,
                               cli_bench_request_t kind,
                               unsigned connections,
                               uint64_t count,
@@ -138,6 +138,7 @@ typedef struct {
     pid_t pid;
     bool bare;          // what it is
     bool is_system;     // `bhiv up`
+    bool is_secure;     // with --secure
     unsigned ports[2];  // of its bus over tcp; 0: ipc
     unsigned http_port; // Bucket's, of a system
 } cli_bench_server_t;
@@ -146,8 +147,8 @@ typedef struct {
 // ready. Returns 0 or an exit status.
 BUS_CHECK int
 cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server_t *ret_server);
-// Starts the whole system, in the same way.
-BUS_CHECK int cli_bench_server_up(const char *parent, cli_bench_server_t *ret_server);
+// Starts the whole system, in the same way; `secure`: behind certificates and tokens.
+BUS_CHECK int cli_bench_server_up(const char *parent, bool secure, cli_bench_server_t *ret_server);
 // Kills the server and starts it again in its folder.
 BUS_CHECK int cli_bench_server_again(cli_bench_server_t *self, double *ret_ready_ms);
 void cli_bench_server_stop(cli_bench_server_t *self);

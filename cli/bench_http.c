@@ -23,6 +23,7 @@ enum {
     CONNECTIONS_MAX = 1024,
     ANSWER_SIZE_MAX = 16 * 1024, // head and body; ours have some 500 bytes
     REQUEST_SIZE_MAX = 4096,     // head and body
+    TOKEN_SIZE_MAX = 256,        // of a bearer token
     STUCK_MS = 10000,            // nothing answered for so long
     READ_SET = 1000,             // artifacts that are read, again and again
 };
@@ -104,7 +105,7 @@ open_connection(load_t *self, connection_t *connection, unsigned port)
 }
 
 static load_t *
-load_new(unsigned port, cli_bench_request_t kind, uint64_t total)
+load_new(unsigned port, const char *token, cli_bench_request_t kind, uint64_t total)
 {
     load_t *self = calloc(1, sizeof *self);
     assert(self);
@@ -115,6 +116,11 @@ load_new(unsigned port, cli_bench_request_t kind, uint64_t total)
     const request_t *request = &requests[kind];
     size_t body_size = strlen(request->body);
     char head[96] = "";
+    char credential[TOKEN_SIZE_MAX + 32] = "";
+    if (token != NULL) {
+        (void) snprintf(
+            credential, sizeof credential, "Authorization: Bearer %.*s\r\n", TOKEN_SIZE_MAX, token);
+    }
     if (body_size > 0) {
         (void) snprintf(head,
                         sizeof head,
@@ -123,9 +129,10 @@ load_new(unsigned port, cli_bench_request_t kind, uint64_t total)
     }
     int size = snprintf(self->request,
                         sizeof self->request,
-                        "%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n%s",
+                        "%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s%s\r\n%s",
                         request->line,
                         port,
+                        credential,
                         head,
                         request->body);
     assert(size > 0 && (size_t) size < sizeof self->request);
@@ -234,13 +241,14 @@ run_load(load_t *self)
 
 static bool
 measure(unsigned port,
+        const char *token,
         cli_bench_request_t kind,
         unsigned connections,
         uint64_t count,
         cli_bench_result_t *ret_result)
 {
     port += kind == CLI_BENCH_TASK ? 1 : 0; // Core's is the one after Bucket's
-    BUS_AUTO(load_destroy) load_t *self = load_new(port, kind, count);
+    BUS_AUTO(load_destroy) load_t *self = load_new(port, token, kind, count);
     for (; self->count < connections; ++self->count) {
         connection_t *connection = &self->connections[self->count];
         connection->fd = -1;
@@ -260,6 +268,7 @@ measure(unsigned port,
 
 bool
 cli_bench_http(unsigned port,
+               const char *token,
                cli_bench_request_t kind,
                unsigned connections,
                uint64_t count,
@@ -269,8 +278,8 @@ cli_bench_http(unsigned port,
     *ret_result = (cli_bench_result_t){0};
     cli_bench_result_t ignored;
     if (kind == CLI_BENCH_ARTIFACT_READ &&
-        !measure(port, CLI_BENCH_ARTIFACT_WRITE, connections, READ_SET, &ignored)) {
+        !measure(port, token, CLI_BENCH_ARTIFACT_WRITE, connections, READ_SET, &ignored)) {
         return false;
     }
-    return measure(port, kind, connections, count, ret_result);
+    return measure(port, token, kind, connections, count, ret_result);
 }

@@ -94,6 +94,9 @@ command_of(const cli_bench_server_t *server, command_t *ret_command)
     add_word(ret_command, "--dir=%s", server->dir);
     if (server->is_system) {
         add_word(ret_command, "--dev"); // no rate limits
+        if (server->is_secure) {
+            add_word(ret_command, "--secure");
+        }
         add_word(ret_command, "--port-base=%u", server->http_port - BUCKET_PORT);
     } else if (server->bare) {
         add_word(ret_command, "--in=%s", server->bus.ingress);
@@ -195,11 +198,11 @@ cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server
 }
 
 int
-cli_bench_server_up(const char *parent, cli_bench_server_t *ret_server)
+cli_bench_server_up(const char *parent, bool secure, cli_bench_server_t *ret_server)
 {
     int status = CLI_NO_ANSWER;
     for (int i = 0; i < BASES_MAX && status != CLI_DONE; ++i) {
-        *ret_server = (cli_bench_server_t){.is_system = true};
+        *ret_server = (cli_bench_server_t){.is_system = true, .is_secure = secure};
         status = make_folder(parent, ret_server->dir);
         if (status != CLI_DONE) {
             ret_server->dir[0] = '\0';

@@ -19,6 +19,7 @@ static const cli_command_t *const verbs[] = {&cli_keys_list,
                                              &cli_keys_sign,
                                              &cli_keys_verify,
                                              &cli_keys_cert,
+                                             &cli_keys_init,
                                              NULL};
 
 static const option_row_t rows[] = {CLI_QUESTION_ROWS("5s")};
@@ -36,7 +37,8 @@ static const option_table_t options = {
         "  bhiv keys export-public [KEY]\n"
         "  bhiv keys sign FILE\n"
         "  bhiv keys verify FILE -i SIGNATURE_ID\n"
-        "  bhiv keys cert NAME [--revoke]",
+        "  bhiv keys cert NAME [--revoke]\n"
+        "  bhiv keys init",
     .rows = rows,
     .row_count = sizeof rows / sizeof rows[0],
     .arguments_min = 0,
@@ -49,8 +51,8 @@ run(int argc, char **argv)
     cli_question_flags_t flags = {0};
     option_parse(&options, argc, argv, &flags, NULL, NULL);
     return cli_fail(CLI_USAGE,
-                    "keys: list, show, rotate, export-public, sign, verify or cert? see bhiv keys "
-                    "--help");
+                    "keys: list, show, rotate, export-public, sign, verify, cert or init? see bhiv "
+                    "keys --help");
 }
 
 const cli_command_t cli_keys = {

@@ -9,6 +9,7 @@ extern const cli_command_t cli_keys_export_public;
 extern const cli_command_t cli_keys_sign;
 extern const cli_command_t cli_keys_verify;
 extern const cli_command_t cli_keys_cert;
+extern const cli_command_t cli_keys_init;
 
 // One map: its fields as lines of a table, or as a JSON value.
 void cli_keys_sheet(cli_output_t *out, bus_view_t map);

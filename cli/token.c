@@ -335,7 +335,7 @@ static const option_table_t options = {
     .arguments = "VERB",
     .help = "Makes, lists and revokes the bearer tokens that the HTTP bridge asks for where it is "
             "started with --secure. Each verb has its own --help.\v"
-            "  bhiv token create --role bhiv_core --product gurukul\n"
+            "  bhiv token create -r bhiv_core -p gurukul -e 30d\n"
             "  bhiv token list\n"
             "  bhiv token revoke ID",
     .rows = rows,

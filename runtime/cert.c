@@ -169,15 +169,16 @@ find_places(const char *dir, const char *name, places_t *ret_places)
                     ret_places->public_path);
 }
 
-// Writes both halves beside the folder, where no broker looks, and moves them in: the secret first,
-// so that a name that is known has both.
+// Writes both halves into a folder of the folder, where no broker looks, and moves them out: the
+// secret first, so that a name that is known has both. Not beside it: it may be a mount of its own.
 static bus_err_t
 save(zcert_t *cert, const char *dir, const places_t *places)
 {
     char aside[CERT_PATH_SIZE];
     char path[CERT_PATH_SIZE + 32];
     char secret[CERT_PATH_SIZE + 64];
-    if (snprintf(aside, sizeof(aside), "%s/" CERT_FOLDER ".XXXXXX", dir) >= (int) sizeof(aside) ||
+    if (snprintf(aside, sizeof(aside), "%s/" CERT_FOLDER "/.new.XXXXXX", dir) >=
+            (int) sizeof(aside) ||
         mkdtemp(aside) == NULL) {
         return BUS_IO;
     }

@@ -1,0 +1,174 @@
+// secure.c - see secure.h.
+#include "secure.h"
+
+#include "runtime/cert.h"
+#include "runtime/id.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    TOKEN_DIGITS = 64,    // 32 random bytes as hex
+    FILE_SIZE_MAX = 4096, // of a certificate, or the token: some 300 bytes
+    LEAF_SIZE = CERT_NAME_MAX + 16
+};
+
+// Every name of the built-in rules; those that end in `*` are of others, who ask for their own.
+static const char *const names[] = {
+#define ACCESS(name, publish, subscribe, request, fetch, serve) name,
+#include "broker/access.def"
+};
+enum { NAME_COUNT = sizeof names / sizeof names[0] };
+
+static bool
+is_one(const char *name)
+{
+    return strchr(name, '*') == NULL;
+}
+
+// --- Files that appear whole -------------------------------------------------------------------
+
+static int
+write_file(const char *path, const char *bytes, size_t size)
+{
+    char fresh[CLI_PATH_SIZE + 8];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    (void) unlink(fresh);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool is_written = fd >= 0 && write(fd, bytes, size) == (ssize_t) size && fsync(fd) == 0;
+    int why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (is_written && rename(fresh, path) == 0) {
+        return CLI_DONE;
+    }
+    why = is_written ? errno : why;
+    (void) unlink(fresh);
+    return cli_fail(CLI_IO, "cannot write %s: %s", path, strerror(why));
+}
+
+// Removes the copy where there is nothing to copy.
+static int
+copy_file(const char *from, const char *to)
+{
+    char bytes[FILE_SIZE_MAX];
+    int fd = open(from, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        bool is_gone = unlink(to) == 0 || errno == ENOENT;
+        return is_gone ? CLI_DONE : cli_fail(CLI_IO, "cannot remove %s: %s", to, strerror(errno));
+    }
+    ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
+    int why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    int status = size < 0 ? cli_fail(CLI_IO, "cannot read %s: %s", from, strerror(why))
+                          : write_file(to, bytes, (size_t) size);
+    explicit_bzero(bytes, sizeof bytes);
+    return status;
+}
+
+// --- Making ------------------------------------------------------------------------------------
+
+int
+cli_secure_owner_token(const cli_dir_t *dir)
+{
+    char path[CLI_PATH_SIZE];
+    int status = cli_dir_join(dir, "owner.token", path);
+    if (status != CLI_DONE || access(path, F_OK) == 0) {
+        return status;
+    }
+    char token[TOKEN_DIGITS + 1];
+    id_random_hex(token, TOKEN_DIGITS);
+    token[TOKEN_DIGITS] = '\n';
+    status = write_file(path, token, sizeof token);
+    explicit_bzero(token, sizeof token);
+    return status;
+}
+
+static int
+make(const cli_dir_t *dir, const char *name, bool *ret_made)
+{
+    bus_err_t err = cert_make(dir->path, name);
+    *ret_made = *ret_made || err == BUS_OK;
+    return err == BUS_OK || err == BUS_CONFLICT // somebody made it by hand
+               ? CLI_DONE
+               : cli_fail(
+                     CLI_IO, "cannot write %s/" CERT_FOLDER ": %s", dir->path, strerror(errno));
+}
+
+int
+cli_secure_certificates(const cli_dir_t *dir, bool *ret_made)
+{
+    char path[CLI_PATH_SIZE];
+    *ret_made = false;
+    int status = cli_dir_join(dir, CERT_FOLDER "/" CERT_BROKER ".cert", path);
+    if (status != CLI_DONE || access(path, F_OK) == 0) {
+        return status;
+    }
+    for (size_t i = 0; i < NAME_COUNT && status == CLI_DONE; ++i) {
+        status = is_one(names[i]) ? make(dir, names[i], ret_made) : CLI_DONE;
+    }
+    return status == CLI_DONE ? make(dir, CERT_BROKER, ret_made) : status;
+}
+
+// --- Handing out -------------------------------------------------------------------------------
+
+static int
+give(const cli_dir_t *dir, const char *folder, const char *leaf, const cli_dir_t *part)
+{
+    char from[CLI_PATH_SIZE];
+    char to[CLI_PATH_SIZE];
+    char below[LEAF_SIZE + 8];
+    snprintf(below, sizeof below, "%s%s", folder, leaf);
+    int status = cli_dir_join(dir, below, from);
+    if (status == CLI_DONE) {
+        status = cli_dir_join(part, leaf, to);
+    }
+    return status == CLI_DONE ? copy_file(from, to) : status;
+}
+
+static int
+hand_to(const cli_dir_t *dir, const char *name, const cli_dir_t *part)
+{
+    char leaf[LEAF_SIZE];
+    int status = give(dir, CERT_FOLDER "/", CERT_BROKER ".cert", part);
+    if (status == CLI_DONE) {
+        snprintf(leaf, sizeof leaf, "%s.cert_secret", name);
+        status = give(dir, CERT_FOLDER "/", leaf, part);
+    }
+    if (status == CLI_DONE) {
+        snprintf(leaf, sizeof leaf, "%s.cert", name);
+        status = give(dir, CERT_FOLDER "/", leaf, part);
+    }
+    // Bucket knows the owner by it, and the bridge lets him in.
+    bool knows_owner = strcmp(name, "bhiv_bucket") == 0 || strcmp(name, "bhiv_bridge") == 0;
+    return status == CLI_DONE && knows_owner ? give(dir, "", "owner.token", part) : status;
+}
+
+int
+cli_secure_hand_out(const cli_dir_t *dir, const char *parts)
+{
+    cli_dir_t all;
+    int status = cli_dir_find(parts, &all);
+    size_t count = 0;
+    for (size_t i = 0; i < NAME_COUNT && status == CLI_DONE; ++i) {
+        cli_dir_t part;
+        struct stat about;
+        status = cli_dir_join(&all, names[i], part.path);
+        if (status == CLI_DONE && is_one(names[i]) && stat(part.path, &about) == 0 &&
+            S_ISDIR(about.st_mode)) {
+            status = hand_to(dir, names[i], &part);
+            ++count;
+        }
+    }
+    if (status == CLI_DONE && count == 0) {
+        return cli_fail(CLI_NOT_FOUND, "no folder in %s has a part's name", parts);
+    }
+    return status;
+}
