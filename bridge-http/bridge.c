@@ -236,10 +236,6 @@ prepare_access(bridge_t *self)
                 options->http_bind);
         return EX_CONFIG;
     }
-    if (asks_for_tokens || options->tls_key != NULL) {
-        const struct rlimit none = {0}; // no core: there would be secrets in it
-        (void) setrlimit(RLIMIT_CORE, &none);
-    }
     int status = bridge_tls_load(options->tls_cert, options->tls_key, &self->tls);
     if (status != 0 || !asks_for_tokens) {
         return status;

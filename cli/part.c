@@ -14,12 +14,22 @@
 #include "karma/karma.h"
 #include "kernel/kernel.h"
 #include "runtime/log.h"
+#include "runtime/secret.h"
 #include "runtime/service.h"
 #include "workflow/workflow.h"
 
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+// Whoever holds a secret, or was only given one with its settings, leaves none behind.
+static void
+guard(bool has_secret)
+{
+    if (has_secret || secret_is_in_environment()) {
+        secret_guard();
+    }
+}
 
 // --- The broker --------------------------------------------------------------------------------
 
@@ -63,6 +73,7 @@ run_broker(int argc, char **argv)
     broker_options_t flags = {0};
     option_parse(&broker_options, argc, argv, &flags, NULL, NULL);
     log_start("broker");
+    guard(flags.is_secure);
     cli_dir_t dir;
     char endpoint[CLI_ENDPOINT_SIZE];
     int status = cli_dir_make(flags.dir, &dir);
@@ -142,6 +153,7 @@ run_definition(const service_definition_t *definition, service_flags_t flags)
                         definition->name,
                         definition->source);
     }
+    guard(bus.has_cert || definition == &bucket_definition); // which has signing keys
     // By the environment, because that is where a service's configuration comes from.
     if ((flags.karma_test_helpers && setenv("BHIV_KARMA_TEST_HELPERS", "1", 1) != 0) ||
         (flags.core_agents != NULL && setenv("BHIV_CORE_AGENTS", flags.core_agents, 1) != 0) ||
@@ -447,6 +459,7 @@ run_bridge(int argc, char **argv)
     bridge_flags_t flags = {0};
     option_parse(&bridge_options, argc, argv, &flags, NULL, NULL);
     log_start("bridge");
+    guard(true); // owner's token and bearer tokens go through it
     bridge_options_t *options = &flags.bridge;
     cli_dir_t dir;
     cli_endpoints_t bus;
