@@ -9,14 +9,14 @@
 #include "connect.h"
 #include "hints.h"
 #include "kernel/kernel.h"
+#include "port.h"
 #include "runtime/address.h"
 #include "runtime/clock.h"
-#include "runtime/id.h"
 #include "runtime/log.h"
 #include "runtime/secret.h"
+#include "secure.h"
 #include "supervise.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,13 +26,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
-    ARGS_MAX = 16,           // words of one part's command, with its NULL
-    TOKEN_DIGITS = 64,       // 32 random bytes as hex
+    ARGS_MAX = 20,           // words of one part's command, with its NULL
     LEFTOVER_WAIT_MS = 5000, // for the parts of an earlier `bhiv up` to be gone
     LEFTOVER_POLL_MS = 5,
     PORT_WAIT_MS = 300, // for the kernel to free the ports of what was killed
@@ -46,6 +44,9 @@ typedef struct {
     const char *http_bind;
     bool dev;
     bool allow_anonymous;
+    bool secure;
+    const char *tls_cert;
+    const char *tls_key;
     const char *only;
     const char *without;
 } flags_t;
@@ -62,6 +63,11 @@ static const option_row_t rows[] = {
     {"dev", 0, OPTION_FLAG, NULL, NULL, AT(dev), 0, 0, "test helpers on, no rate limits"},
     {"allow-anonymous", 0, OPTION_FLAG, NULL, NULL, AT(allow_anonymous), 0, 0,
      "serve beyond loopback although anybody may then do anything"},
+    {"secure", 0, OPTION_FLAG, NULL, NULL, AT(secure), 0, 0,
+     "certificates on tcp, tokens for HTTP; what is missing is made once"},
+    {"tls-cert", 0, OPTION_TEXT, "FILE", NULL, AT(tls_cert), 0, 0,
+     "HTTP speaks TLS, with this certificate (PEM, with its chain)"},
+    {"tls-key", 0, OPTION_TEXT, "FILE", NULL, AT(tls_key), 0, 0, "and its key (PEM, mode 0600)"},
     {"only", 0, OPTION_TEXT, "PARTS", NULL, AT(only), 0, 0, "these parts alone: broker,bucket"},
     {"without", 0, OPTION_TEXT, "PARTS", NULL, AT(without), 0, 0, "all parts but these"},
 };
@@ -78,8 +84,14 @@ static const option_table_t options = {
         "are ready, and stops all of them on SIGTERM or Ctrl-C.\v"
         "Without --port-base: Karma on 8000, Bucket 8001, Core 8002, Workflow 8003, the console "
         "8080, the bus on tcp 5550 and 5551 and on the sockets bus.in and bus.out in the folder.\n"
-        "Its owner's token is in DIR/owner.token, process ids are in DIR/run/<part>.pid.\n\n"
+        "Its owner's token is in DIR/owner.token, process ids are in DIR/run/<part>.pid.\n"
+        "With --secure peers on tcp need a certificate of DIR/certs (bhiv keys cert NAME) and may "
+        "do "
+        "what DIR/access.zpl or the built-in rules say, and HTTP asks for a token (bhiv token "
+        "create -r bhiv_core -p gurukul); the sockets in DIR stay as they are, for who may open "
+        "them.\n\n"
         "  bhiv up --dir ./state --port-base 9000\n"
+        "  bhiv up --secure\n"
         "  bhiv up --only broker,bucket",
     .rows = rows,
     .row_count = sizeof rows / sizeof rows[0],
@@ -220,29 +232,6 @@ ports_from(uint64_t base)
                      .bus_out = n + 51};
 }
 
-// Whether somebody listens there. Whatever else is wrong with the address, its part will say.
-static bool
-is_taken(const char *address, unsigned port)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t) port)};
-    bool is_v6 = inet_pton(AF_INET6, address, &v6.sin6_addr) == 1;
-    if (!is_v6 && inet_pton(AF_INET, address, &v4.sin_addr) != 1) {
-        return false;
-    }
-    int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return false;
-    }
-    int on = 1;
-    (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); // as the parts do
-    const void *place = is_v6 ? (const void *) &v6 : (const void *) &v4;
-    bool is_bound = bind(fd, place, is_v6 ? sizeof v6 : sizeof v4) == 0;
-    bool is_other = !is_bound && errno == EADDRINUSE;
-    close(fd);
-    return is_other;
-}
-
 // One sentence, before anything runs: a part that finds its port taken can say less.
 static int
 check_ports(const flags_t *flags, const ports_t *ports, const bool chosen[PART_COUNT])
@@ -265,7 +254,7 @@ check_ports(const flags_t *flags, const ports_t *ports, const bool chosen[PART_C
     };
     uint64_t deadline_ms = clock_boot_ms() + PORT_WAIT_MS;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; ++i) {
-        while (chosen[wanted[i].part] && is_taken(wanted[i].address, wanted[i].port)) {
+        while (chosen[wanted[i].part] && cli_port_is_taken(wanted[i].address, wanted[i].port)) {
             if (clock_boot_ms() > deadline_ms) {
                 return cli_fail(CLI_TRY_AGAIN,
                                 "port %u is taken: is another bhiv up running? try --port-base %u",
@@ -333,6 +322,9 @@ command_of_part(const plan_t *plan, part_id_t part, bool has_broker, command_t *
     if (part == PART_BROKER) {
         add_word(ret_command, "--bus-in=%u", ports->bus_in);
         add_word(ret_command, "--bus-out=%u", ports->bus_out);
+        if (plan->flags.secure) {
+            add_word(ret_command, "--secure");
+        }
         return;
     }
     add_word(ret_command, "--ingress=%s", plan->bus.ingress);
@@ -358,6 +350,15 @@ command_of_part(const plan_t *plan, part_id_t part, bool has_broker, command_t *
     if (plan->flags.allow_anonymous) {
         add_word(ret_command, "--allow-anonymous");
     }
+    if (plan->flags.secure) {
+        add_word(ret_command, "--secure");
+    }
+    if (plan->flags.tls_cert != NULL) {
+        add_word(ret_command, "--tls-cert=%s", plan->flags.tls_cert);
+    }
+    if (plan->flags.tls_key != NULL) {
+        add_word(ret_command, "--tls-key=%s", plan->flags.tls_key);
+    }
 }
 
 static void
@@ -371,7 +372,8 @@ ready_line(const plan_t *plan, bool has_bridge, char *ret_line, size_t size)
     bool is_v6 = strchr(address, ':') != NULL;
     snprintf(ret_line,
              size,
-             is_v6 ? "ready http://[%s]:%u" : "ready http://%s:%u",
+             is_v6 ? "ready %s://[%s]:%u" : "ready %s://%s:%u",
+             plan->flags.tls_cert != NULL ? "https" : "http",
              address,
              plan->ports.console);
 }
@@ -412,34 +414,6 @@ take_locks(plan_t *plan)
     return CLI_DONE;
 }
 
-// Written once, whole or not at all: what is there stays.
-static int
-write_owner_token(const plan_t *plan)
-{
-    char path[CLI_PATH_SIZE];
-    char fresh[CLI_PATH_SIZE];
-    int status = cli_dir_join(&plan->dir, "owner.token", path);
-    if (status == CLI_DONE) {
-        status = cli_dir_join(&plan->dir, "owner.token.new", fresh);
-    }
-    if (status != CLI_DONE || access(path, F_OK) == 0) {
-        return status;
-    }
-    char token[TOKEN_DIGITS + 1];
-    id_random_hex(token, TOKEN_DIGITS);
-    (void) unlink(fresh);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && dprintf(fd, "%s\n", token) == TOKEN_DIGITS + 1 && fsync(fd) == 0;
-    explicit_bzero(token, sizeof token);
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (!written || rename(fresh, path) != 0) {
-        return cli_fail(CLI_IO, "cannot write %s: %s", path, strerror(errno));
-    }
-    return CLI_DONE;
-}
-
 static int
 prepare_dir(plan_t *plan)
 {
@@ -469,15 +443,41 @@ prepare_dir(plan_t *plan)
         return cli_fail(CLI_CONFIG, "cannot make %s: %s", plan->run_dir, strerror(errno));
     }
     status = take_locks(plan);
-    return status == CLI_DONE ? write_owner_token(plan) : status;
+    if (status == CLI_DONE) {
+        status = cli_secure_owner_token(&plan->dir);
+    }
+    bool is_made = false;
+    if (status == CLI_DONE && plan->flags.secure) {
+        status = cli_secure_certificates(&plan->dir, &is_made);
+    }
+    if (is_made) {
+        log_info("certificates_made", "dir=%s/certs", plan->dir.path);
+    }
+    return status;
 }
 
 // --- Hints -------------------------------------------------------------------------------------
+
+// Without a token nobody but the owner gets in, so it is said wherever stderr goes.
+static void
+add_token_hint(const plan_t *plan, text_t *text)
+{
+    char path[CLI_PATH_SIZE];
+    if (cli_dir_join(&plan->dir, "tokens", path) == CLI_DONE && access(path, F_OK) != 0) {
+        text_add_format(text,
+                        "HTTP asks for a token, and there is none yet. Make one:\n"
+                        "    bhiv token create --dir %s -r bhiv_core -p gurukul -e 30d\n",
+                        plan->dir.path);
+    }
+}
 
 // What to try next, for a person: where stderr is a terminal, or BHIV_HINTS asks for it.
 static void
 add_hints(const plan_t *plan, bool has_bridge, text_t *text)
 {
+    if (has_bridge && plan->flags.secure) {
+        add_token_hint(plan, text);
+    }
     const char *asked = getenv("BHIV_HINTS");
     if (asked == NULL ? isatty(STDERR_FILENO) != 1 : strcmp(asked, "1") != 0) {
         return;
@@ -489,9 +489,9 @@ add_hints(const plan_t *plan, bool has_bridge, text_t *text)
     snprintf(url_host, sizeof url_host, is_v6 ? "[%s]" : "%s", host);
     const cli_hints_t hints = {
         .dir = plan->flags.dir != NULL && plan->flags.dir[0] != '\0' ? plan->dir.path : NULL,
-        .host = !has_bridge ? NULL
-                : is_any    ? "localhost"
-                            : url_host,
+        .host = !has_bridge || plan->flags.secure ? NULL
+                : is_any                          ? "localhost"
+                                                  : url_host,
         .karma_port = plan->ports.karma,
         .bucket_port = plan->ports.bucket,
     };
@@ -554,12 +554,16 @@ run(int argc, char **argv)
     if (status != CLI_DONE) {
         return status;
     }
-    if (!address_is_loopback(plan.flags.http_bind) && !plan.flags.allow_anonymous) {
+    if (!address_is_loopback(plan.flags.http_bind) && !plan.flags.allow_anonymous &&
+        !plan.flags.secure) {
         return cli_fail(CLI_CONFIG,
-                        "everything would be open to anybody on %s: keep to loopback, or set "
-                        "BHIV_ALLOW_ANONYMOUS=1",
+                        "everything would be open to anybody on %s: keep to loopback, ask for "
+                        "tokens with --secure, or set BHIV_ALLOW_ANONYMOUS=1",
                         plan.flags.http_bind);
     }
+    // The parts are on the sockets in the folder, and a drill's instance is not behind our gate.
+    (void) unsetenv("BHIV_CERT");
+    (void) unsetenv("BHIV_SECURE");
     plan.ports = ports_from(plan.flags.port_base);
     status = prepare_dir(&plan);
     if (status == CLI_DONE) {
