@@ -113,7 +113,10 @@ def test_telemetry_comes_every_interval_with_figures_that_proc_confirms(bhiv, tm
             figures, pid = processes[name], system.pid(name)
             assert figures["pid"] == pid
             assert figures["threads"] == len(os.listdir(f"/proc/{pid}/task"))
-            assert abs(figures["descriptors"] - descriptors(pid)) <= 3
+            if os.access(f"/proc/{pid}/fd", os.R_OK):
+                assert abs(figures["descriptors"] - descriptors(pid)) <= 3
+            else:  # it holds secrets, and is closed to all but root
+                assert figures["descriptors"] is None and name in ("bucket", "bridge")
             assert abs(figures["memory_bytes"] - memory(pid)) < 1_500_000 + memory(pid) // 4
             assert -0.03 < cpu_seconds(pid) - figures["cpu_seconds"] < 1
             assert 0 <= figures["cpu_percent"] <= 200
