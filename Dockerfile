@@ -14,10 +14,11 @@ RUN apt-get update -qq \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && useradd --uid 10001 --no-create-home --home-dir /var/lib/bhiv --shell /usr/sbin/nologin bhiv \
     && mkdir -p /var/lib/bhiv/broker /var/lib/bhiv/bucket /var/lib/bhiv/karma /var/lib/bhiv/workflow \
-       /var/lib/bhiv/core /var/lib/bhiv/htm /var/lib/bhiv/brain \
+       /var/lib/bhiv/core /var/lib/bhiv/htm /var/lib/bhiv/brain /var/lib/bhiv/certs /keys \
     && for kernel in infrastructure governance memory librarian verification self_healing code; do \
-           mkdir /var/lib/bhiv/kernel-$kernel; done \
-    && chown -R bhiv:bhiv /var/lib/bhiv && chmod -R 0700 /var/lib/bhiv
+           mkdir -p /var/lib/bhiv/kernel-$kernel /parts/kernel-$kernel; done \
+    && for part in bhiv_bucket bhiv_karma bhiv_core workflow_executor htm brain bhiv_bridge; do mkdir /parts/$part; done \
+    && chown -R bhiv:bhiv /var/lib/bhiv /keys /parts && chmod -R 0700 /var/lib/bhiv /keys /parts
 COPY --from=build /src/build/release/bhiv /usr/local/bin/bhiv
 USER bhiv
 ENV BHIV_DIR=/var/lib/bhiv
