@@ -20,6 +20,7 @@ import uuid
 
 import msgpack
 import zmq
+import zmq.auth
 
 
 def endpoint(variable, leaf, otherwise):
@@ -29,12 +30,28 @@ def endpoint(variable, leaf, otherwise):
     return os.environ.get(variable, found)
 
 
+def secure(socket, where):
+    """Over tcp by the certificate that BHIV_CERT names (a file, with broker.cert beside it), where it names one."""
+    cert = os.environ.get("BHIV_CERT", "")
+    if cert and where.startswith("tcp://"):
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(cert)
+        broker = os.path.join(os.path.dirname(cert), "broker.cert")
+        socket.curve_serverkey = zmq.auth.load_certificate(broker)[0]
+    return socket
+
+
+def whoami(otherwise):
+    """Our certificate's name, which is then also our inbox's, or `otherwise`."""
+    return os.path.basename(os.environ.get("BHIV_CERT", "")).split(".")[0] or otherwise
+
+
 INGRESS = endpoint("BHIV_INGRESS", "bus.in", "tcp://127.0.0.1:5550")
 EGRESS = endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
 
 name = sys.argv[1] if len(sys.argv) > 1 else "reverser"
 instance = uuid.uuid4().hex
-inbox = f"_inbox.agent_{name}.{instance}"
+source = whoami(f"agent_{name}")
+inbox = f"_inbox.{source}.{instance}"
 # Ended by SIGTERM or Ctrl-C it says bye, and Core knows at once that it has gone. A flag, because an exception
 # that a signal raises can be lost, in a finalizer say.
 stopping = threading.Event()
@@ -54,14 +71,14 @@ def work(task):
 
 context = zmq.Context()
 answers = context.socket(zmq.SUB)
-answers.connect(EGRESS)
+secure(answers, EGRESS).connect(EGRESS)
 answers.subscribe(inbox.encode())
 push = context.socket(zmq.PUSH)
-push.connect(INGRESS)
+secure(push, INGRESS).connect(INGRESS)
 
 
 def send(topic, body, **header):
-    push.send_multipart([topic.encode(), msgpack.packb({"source": f"agent_{name}", **header}), msgpack.packb(body)])
+    push.send_multipart([topic.encode(), msgpack.packb({"source": source, **header}), msgpack.packb(body)])
 
 
 def say(topic):

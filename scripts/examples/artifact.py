@@ -15,6 +15,7 @@ import uuid
 
 import msgpack
 import zmq
+import zmq.auth
 
 
 def endpoint(variable, leaf, otherwise):
@@ -22,6 +23,21 @@ def endpoint(variable, leaf, otherwise):
     path = os.path.join(os.environ.get("BHIV_DIR", ""), leaf)
     found = f"ipc://{path}" if "BHIV_DIR" in os.environ and os.path.exists(path) else otherwise
     return os.environ.get(variable, found)
+
+
+def secure(socket, where):
+    """Over tcp by the certificate that BHIV_CERT names (a file, with broker.cert beside it), where it names one."""
+    cert = os.environ.get("BHIV_CERT", "")
+    if cert and where.startswith("tcp://"):
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(cert)
+        broker = os.path.join(os.path.dirname(cert), "broker.cert")
+        socket.curve_serverkey = zmq.auth.load_certificate(broker)[0]
+    return socket
+
+
+def whoami(otherwise):
+    """Our certificate's name, which is then also our inbox's, or `otherwise`."""
+    return os.path.basename(os.environ.get("BHIV_CERT", "")).split(".")[0] or otherwise
 
 
 INGRESS = endpoint("BHIV_INGRESS", "bus.in", "tcp://127.0.0.1:5550")
@@ -32,10 +48,11 @@ artifact_id = sys.argv[2] if len(sys.argv) > 2 else f"example-{uuid.uuid4().hex}
 
 context = zmq.Context()
 push = context.socket(zmq.PUSH)
-push.connect(INGRESS)
+secure(push, INGRESS).connect(INGRESS)
 answers = context.socket(zmq.SUB)
-answers.connect(EGRESS)
-inbox = f"_inbox.example.{uuid.uuid4().hex}"
+secure(answers, EGRESS).connect(EGRESS)
+me = whoami("example")
+inbox = f"_inbox.{me}.{uuid.uuid4().hex}"
 answers.subscribe(inbox.encode())
 
 
@@ -50,7 +67,7 @@ def answer(re):
 
 def ask(channel, body):
     ident = str(uuid.uuid4())
-    header = {"id": ident, "source": "example", "reply_to": inbox}
+    header = {"id": ident, "source": me, "reply_to": inbox}
     push.send_multipart([f"bucket.{channel}".encode(), msgpack.packb(header), msgpack.packb(body)])
     reply = answer(ident)
     print(json.dumps(reply))

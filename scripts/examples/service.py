@@ -14,6 +14,7 @@ import uuid
 
 import msgpack
 import zmq
+import zmq.auth
 
 
 def endpoint(variable, leaf, otherwise):
@@ -23,6 +24,21 @@ def endpoint(variable, leaf, otherwise):
     return os.environ.get(variable, found)
 
 
+def secure(socket, where):
+    """Over tcp by the certificate that BHIV_CERT names (a file, with broker.cert beside it), where it names one."""
+    cert = os.environ.get("BHIV_CERT", "")
+    if cert and where.startswith("tcp://"):
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(cert)
+        broker = os.path.join(os.path.dirname(cert), "broker.cert")
+        socket.curve_serverkey = zmq.auth.load_certificate(broker)[0]
+    return socket
+
+
+def whoami(otherwise):
+    """Our certificate's name, which is then also our inbox's, or `otherwise`."""
+    return os.path.basename(os.environ.get("BHIV_CERT", "")).split(".")[0] or otherwise
+
+
 INGRESS = endpoint("BHIV_INGRESS", "bus.in", "tcp://127.0.0.1:5550")
 EGRESS = endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
 
@@ -30,17 +46,18 @@ name = sys.argv[1] if len(sys.argv) > 1 else "agent.translator"
 started = time.monotonic()
 context = zmq.Context()
 push = context.socket(zmq.PUSH)
-push.connect(INGRESS)
+secure(push, INGRESS).connect(INGRESS)
 heard = context.socket(zmq.SUB)
-heard.connect(EGRESS)
+secure(heard, EGRESS).connect(EGRESS)
 instance = uuid.uuid4().hex
-inbox = f"_inbox.service_py.{instance}"
+source = whoami("service_py")
+inbox = f"_inbox.{source}.{instance}"
 heard.subscribe(inbox.encode())
 me = {"service": name, "instance": instance, "inbox": inbox, "version": "1", "pid": os.getpid()}
 
 
 def say(topic, header, body):
-    header = {"id": str(uuid.uuid4()), "source": "service_py", **header}
+    header = {"id": str(uuid.uuid4()), "source": source, **header}
     push.send_multipart([topic.encode(), msgpack.packb(header), msgpack.packb(body)])
 
 

@@ -14,6 +14,7 @@ import sys
 
 import msgpack
 import zmq
+import zmq.auth
 
 
 def endpoint(variable, leaf, otherwise):
@@ -23,10 +24,20 @@ def endpoint(variable, leaf, otherwise):
     return os.environ.get(variable, found)
 
 
+def secure(socket, where):
+    """Over tcp by the certificate that BHIV_CERT names (a file, with broker.cert beside it), where it names one."""
+    cert = os.environ.get("BHIV_CERT", "")
+    if cert and where.startswith("tcp://"):
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(cert)
+        broker = os.path.join(os.path.dirname(cert), "broker.cert")
+        socket.curve_serverkey = zmq.auth.load_certificate(broker)[0]
+    return socket
+
+
 EGRESS = endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
 
 sub = zmq.Context().socket(zmq.SUB)
-sub.connect(EGRESS)
+secure(sub, EGRESS).connect(EGRESS)
 for prefix in sys.argv[1:] or [""]:
     sub.subscribe(prefix.encode())
 last = {}

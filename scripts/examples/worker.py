@@ -24,6 +24,7 @@ import uuid
 
 import msgpack
 import zmq
+import zmq.auth
 
 
 def endpoint(variable, leaf, otherwise):
@@ -31,6 +32,21 @@ def endpoint(variable, leaf, otherwise):
     path = os.path.join(os.environ.get("BHIV_DIR", ""), leaf)
     found = f"ipc://{path}" if "BHIV_DIR" in os.environ and os.path.exists(path) else otherwise
     return os.environ.get(variable, found)
+
+
+def secure(socket, where):
+    """Over tcp by the certificate that BHIV_CERT names (a file, with broker.cert beside it), where it names one."""
+    cert = os.environ.get("BHIV_CERT", "")
+    if cert and where.startswith("tcp://"):
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(cert)
+        broker = os.path.join(os.path.dirname(cert), "broker.cert")
+        socket.curve_serverkey = zmq.auth.load_certificate(broker)[0]
+    return socket
+
+
+def whoami(otherwise):
+    """Our certificate's name, which is then also our inbox's, or `otherwise`."""
+    return os.path.basename(os.environ.get("BHIV_CERT", "")).split(".")[0] or otherwise
 
 
 class Failed(Exception):
@@ -46,11 +62,11 @@ class Worker:
     TOLD_MAX = 1000  # tasks that are over, and remembered: far more than can be handed out anew
 
     def __init__(self, name, handlers, slots=4, ingress=None, egress=None):
-        self.name, self.handlers, self.slots = name, dict(handlers), slots
-        self.source = f"worker_{name}"
+        self.name, self.handlers, self.slots = whoami(name), dict(handlers), slots
+        self.source = whoami(f"worker_{name}")
         self.instance = uuid.uuid4().hex
         self.inbox = f"_inbox.{self.source}.{self.instance}"
-        self.listening = f"htm.listening.{name}.{self.instance}"
+        self.listening = f"htm.listening.{self.name}.{self.instance}"
         self.context = zmq.Context()
         egress = egress or endpoint("BHIV_EGRESS", "bus.out", "tcp://127.0.0.1:5551")
         self.answers, self.topics = (self._connect(zmq.SUB, egress) for _ in range(2))
@@ -71,7 +87,7 @@ class Worker:
     def _connect(self, kind, where):
         socket = self.context.socket(kind)
         socket.set_hwm(20000)
-        socket.connect(where)
+        secure(socket, where).connect(where)
         return socket
 
     # --- Saying ---

@@ -24,6 +24,7 @@ PARTS = ("broker", "bucket", "karma", "workflow", "core", "htm", "brain", *KERNE
 class Compose:
     def __init__(self):
         self.project = "bhivtest" + uuid.uuid4().hex[:8]
+        self.token = None
         base = free_port_base()
         self.ports = {"karma": base, "bucket": base + 1, "core": base + 2, "workflow": base + 3,
                       "console": base + 80}
@@ -48,6 +49,16 @@ class Compose:
     def url(self, name, path):
         return f"http://127.0.0.1:{self.ports[name]}{path}"
 
+    def owner(self, *args, cert=None):
+        """A tool in the owner's container, which has his certificate."""
+        said = ["-e", f"BHIV_CERT={cert}"] if cert is not None else []
+        return subprocess.run([*self.command, "-p", self.project, "run", "--rm", "-T", *said, "owner", *args], cwd=ROOT,
+                              env=self.env, capture_output=True, text=True, timeout=60, check=False)
+
+    def ask(self, method, name, path, **options):
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return requests.request(method, self.url(name, path), headers=headers, timeout=10, **options)
+
 
 @pytest.fixture(scope="module", name="compose")
 def fixture_compose():
@@ -59,6 +70,10 @@ def fixture_compose():
         for part in PARTS:
             eventually(lambda part=part: compose.inspect(part, "{{.State.Health.Status}}") == "healthy",
                        90, 0.5, f"{part} healthy")
+        made = compose.owner("token", "create", "-r", "owner", "-e", "1d")
+        assert made.returncode == 0, made.stderr
+        compose.token = made.stdout.split()[-1]
+        eventually(lambda: compose.ask("GET", "bucket", "/core/stats").status_code == 200, what="the token is known")
         yield compose
         print(compose.run("logs", "--no-color", "--tail", "40"))
     finally:
@@ -66,14 +81,13 @@ def fixture_compose():
 
 
 def test_an_event_goes_from_curl_to_karma(compose):
-    answer = requests.post(compose.url("bucket", "/core/write-event"), timeout=10, json={
+    answer = compose.ask("POST", "bucket", "/core/write-event", json={
         "requester_id": "bhiv_core",
         "event_data": {"event_type": "agent_result", "agent_id": "a", "user_id": "dock",
                        "result": {"status": 200}}})
     assert answer.status_code == 200 and answer.json()["success"] is True, answer.text
     profile = eventually(
-        lambda: requests.get(compose.url("karma", "/api/v1/karma/dock"), timeout=5).json()
-        .get("merit_score"), 20, what="karma for dock")
+        lambda: compose.ask("GET", "karma", "/api/v1/karma/dock").json().get("merit_score"), 20, what="karma for dock")
     assert profile == 1.0
 
 
@@ -86,6 +100,32 @@ def test_containers_run_without_rights(compose):
     for part in PARTS:
         ports = compose.inspect(part, "{{json .HostConfig.PortBindings}}")
         assert "0.0.0.0" not in ports and '"HostIp":""' not in ports
+
+
+def test_http_asks_for_a_token_and_the_bus_for_a_certificate(compose):
+    assert requests.get(compose.url("bucket", "/core/stats"), timeout=10).status_code == 401
+    assert requests.get(compose.url("bucket", "/health"), timeout=10).status_code == 200
+    assert compose.owner("stats", "--format", "json").returncode == 0
+    assert compose.owner("stats", "--timeout", "2s", cert="").returncode == 69
+    assert compose.owner("pub", "core.event.x", '{"a": 1}', cert="monitor").returncode == 77
+    assert compose.owner("keys", "cert", "agent_dock").returncode == 0  # and the broker knows it within a second
+    eventually(lambda: compose.owner("pub", "agent.dock.x", "{}", cert="agent_dock").returncode == 0, 30, 0.5,
+               "the new name is let in")
+
+
+def test_a_part_has_its_own_secret_and_no_other(compose):
+    for part, names in (("karma", {"bhiv_karma"}), ("kernel-code", {"kernel-code"}), ("bridge", {"bhiv_bridge"})):
+        found = compose.run("exec", "-T", part, "sh", "-c", "find / -xdev -name '*secret' 2>/dev/null; ls /keys; ls /var/lib/bhiv/certs")
+        secrets = {word.split("/")[-1].removesuffix(".cert_secret") for word in found.split() if word.endswith("_secret")}
+        assert secrets == names, found
+        denied = subprocess.run([*compose.command, "-p", compose.project, "exec", "-T", part, "touch", "/keys/x"], cwd=ROOT,
+                                env=compose.env, capture_output=True, text=True, timeout=60, check=False)
+        assert denied.returncode != 0 and "Read-only" in denied.stderr, denied
+
+
+def test_the_parts_do_their_work_within_their_rules(compose):
+    refused = json.loads(compose.owner("stats", "--format", "json").stdout)["access"]["refused"]
+    assert {row["name"] for row in refused if row.get("name")} <= {"monitor", "agent_dock"}, refused
 
 
 def bhiv(compose, *args):
@@ -119,7 +159,7 @@ def test_a_remediation_runs_in_its_container_and_is_honest_about_the_supervisor(
 
 @pytest.mark.parametrize("part", PARTS)
 def test_killing_a_container_loses_and_doubles_nothing(compose, part):
-    writer = Writer(compose.url("bucket", "/core/write-event"), name=f"dock_{part}")
+    writer = Writer(compose.url("bucket", "/core/write-event"), name=f"dock_{part}", token=compose.token)
     writer.start()
     try:
         eventually(lambda: len(writer.acked) > 50, 20, what="acks before the kill")
@@ -138,7 +178,7 @@ def test_killing_a_container_loses_and_doubles_nothing(compose, part):
     def stored():
         found, after = {}, 0
         while True:
-            page = requests.get(compose.url("bucket", "/core/events"), timeout=10, params={
+            page = compose.ask("GET", "bucket", "/core/events", params={
                 "after_seq": after, "limit": 1000, "agent_id": "http_agent"}).json()
             for event in page["events"]:
                 assert event["event_id"] not in found, "stored twice"

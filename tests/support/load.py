@@ -129,9 +129,10 @@ class Publisher(threading.Thread):
 class Writer(threading.Thread):
     """Writes events by HTTP, one after the other; every 200 is a promise."""
 
-    def __init__(self, url, name="http", idempotent=False):
+    def __init__(self, url, name="http", idempotent=False, token=None):
         super().__init__(daemon=True, name=name)
         self.url = url
+        self.token = token
         self.idempotent = idempotent
         self.acked = {}  # event_id -> seq
         self.failures = 0
@@ -147,6 +148,8 @@ class Writer(threading.Thread):
                      "user_id": f"{self.name}_user", "task_id": f"{self.name}-{n}"}
             begun = time.monotonic()
             headers = {"Idempotency-Key": f"{self.name}-{n}"} if self.idempotent else {}
+            if self.token:
+                headers["Authorization"] = f"Bearer {self.token}"
             try:
                 answer = session.post(self.url, json={"requester_id": "bhiv_core", "event_data": event},
                                       headers=headers, timeout=8)

@@ -1,0 +1,124 @@
+"""`bhiv up --secure`: certificates on tcp, tokens for HTTP, and the first five minutes as before."""
+
+import os
+import subprocess
+
+import pytest
+import requests
+from support.secure import CurvePeer, make_cert
+from support.system import ROOT_EXAMPLES, System, eventually
+from support.tokens import create, revoke
+
+EVENT = {"requester_id": "bhiv_core", "event_data": {"event_type": "x", "agent_id": "a", "user_id": "secure_user"}}
+
+
+class Secure(System):
+    """`bhiv up --secure` and its bus over tcp."""
+
+    tcp_in = property(lambda self: self.ingress)
+    tcp_out = property(lambda self: self.egress)
+
+    def tool(self, certificate, *words, env=None):
+        argv = [self.bhiv, *words, "--dir", str(self.folder), "--ingress", self.ingress, "--egress", self.egress]
+        argv += ["--cert", certificate] if certificate else []
+        return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False,
+                              env={**os.environ, **(env or {})})
+
+
+def ask(system, token, path="/core/stats", body=None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return requests.request("GET" if body is None else "POST", system.url("bucket", path), json=body,
+                            headers=headers, timeout=15)
+
+
+@pytest.fixture(scope="module", name="system")
+def fixture_system(bhiv, tmp_path_factory):
+    with Secure(bhiv, tmp_path_factory.mktemp("sec") / "d", args=("--dev", "--secure")) as running:
+        yield running
+
+
+def test_it_says_how_to_make_a_token(system):
+    eventually(lambda: "bhiv token create --dir" in system.log_path.read_text(), what="the hint")
+
+
+def test_all_parts_run_and_secrets_are_ours_alone(system):
+    assert len(system.names()) == 15
+    for path in [*(system.folder / "certs").glob("*_secret"), system.folder / "owner.token"]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert {"broker", "bhiv_karma", "owner", "monitor"} <= {path.stem for path in (system.folder / "certs").glob("*.cert")}
+    assert not [path for path in (system.folder / "certs").iterdir() if path.is_dir()]
+
+
+def test_http_asks_for_a_token_and_takes_it_at_once(system):
+    assert ask(system, None).status_code == 401
+    assert requests.get(system.url("bucket", "/health"), timeout=15).status_code == 200
+    token = create(system.bhiv, system.folder, "bhiv_core")
+    assert eventually(lambda: ask(system, token).status_code == 200, what="the token is known")
+    assert ask(system, token, "/core/write-event", EVENT).status_code == 200
+    assert ask(system, token, "/core/write-event", {**EVENT, "requester_id": "other"}).status_code == 403
+    assert ask(system, system.owner_token).status_code == 200
+    revoke(system.bhiv, system.folder, token)
+    assert eventually(lambda: ask(system, token).status_code == 401, what="it is refused")
+
+
+def test_tcp_asks_for_a_certificate_and_the_sockets_do_not(system):
+    assert system.tool("owner", "stats").returncode == 0
+    assert system.tool(None, "stats", "--timeout", "1s").returncode == 69
+    assert system.tool("monitor", "pub", "core.event.x", '{"a": 1}').returncode == 77
+    assert system.run("stats").returncode == 0
+
+
+def test_who_is_revoked_is_cut(system):
+    assert make_cert(system.bhiv, system.folder, "agent_cut")[0] == 0
+    eventually(lambda: system.tool("agent_cut", "pub", "agent.cut.x", "{}").returncode == 0, what="it is let in")
+    with CurvePeer(system, "agent_cut") as peer:
+        keys = peer.keys
+        assert make_cert(system.bhiv, system.folder, "agent_cut", "--revoke")[0] == 0
+
+        def deaf():
+            try:
+                again = CurvePeer(system, "agent_cut", keys=keys, timeout=1)
+            except Exception:  # pylint: disable=broad-except
+                return True
+            again.close()
+            return False
+
+        eventually(deaf, what="its key opens nothing")
+
+
+@pytest.mark.parametrize("example, name", [("publish.py", "owner"), ("artifact.py", "owner")])
+def test_an_example_speaks_by_a_certificate(system, example, name):
+    cert = system.folder / "certs" / f"{name}.cert_secret"
+    env = {**os.environ, "BHIV_INGRESS": system.ingress, "BHIV_EGRESS": system.egress, "BHIV_CERT": str(cert)}
+    done = subprocess.run(["/usr/bin/python3", str(ROOT_EXAMPLES / example)], env=env, capture_output=True,
+                          text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_second_start_makes_nothing_anew(bhiv, tmp_path):
+    with Secure(bhiv, tmp_path / "d", args=("--dev", "--secure", "--only", "broker,bucket")) as system:
+        folder = system.folder
+        before = {path.name: path.read_bytes() for path in (folder / "certs").iterdir()}
+        token = system.owner_token
+        assert make_cert(bhiv, folder, "monitor", "--revoke")[0] == 0
+        system.stop()
+        system.start()
+        after = {path.name: path.read_bytes() for path in (folder / "certs").iterdir()}
+        assert after == {name: text for name, text in before.items() if not name.startswith("monitor.")}
+        assert system.owner_token == token
+
+
+def test_each_part_is_given_its_own_and_no_others(bhiv, tmp_path):
+    for name in ("bhiv_bucket", "htm"):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+    argv = [bhiv, "keys", "init", "--dir", str(tmp_path / "d"), "--parts", str(tmp_path / "parts")]
+    for word in ("made", "kept"):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0 and done.stdout.startswith(word), done.stderr
+    found = {path.name for path in (tmp_path / "parts" / "htm").iterdir()}
+    assert found == {"broker.cert", "htm.cert", "htm.cert_secret"}
+    found = {path.name for path in (tmp_path / "parts" / "bhiv_bucket").iterdir()}
+    assert found == {"broker.cert", "bhiv_bucket.cert", "bhiv_bucket.cert_secret", "owner.token"}
+    assert make_cert(bhiv, tmp_path / "d", "htm", "--revoke")[0] == 0
+    assert subprocess.run(argv, capture_output=True, timeout=30, check=False).returncode == 0
+    assert {path.name for path in (tmp_path / "parts" / "htm").iterdir()} == {"broker.cert"}
