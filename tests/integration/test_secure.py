@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import requests
 from support.secure import CurvePeer, make_cert
-from support.system import ROOT_EXAMPLES, System, eventually
+from support.system import ROOT_EXAMPLES, Program, System, eventually
 from support.tokens import create, revoke
 
 EVENT = {"requester_id": "bhiv_core", "event_data": {"event_type": "x", "agent_id": "a", "user_id": "secure_user"}}
@@ -93,6 +93,36 @@ def test_an_example_speaks_by_a_certificate(system, example, name):
     done = subprocess.run(["/usr/bin/python3", str(ROOT_EXAMPLES / example)], env=env, capture_output=True,
                           text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("example, cert, ready", [("worker.py", "worker_counter", "ready worker.worker_counter"),
+                                                  ("agent.py", "agent_reverser", "ready agent.reverser")])
+def test_a_peer_of_ones_own_works_by_its_certificate(system, example, cert, ready):
+    assert make_cert(system.bhiv, system.folder, cert)[0] == 0
+    env = {"BHIV_INGRESS": system.ingress, "BHIV_EGRESS": system.egress,
+           "BHIV_CERT": str(system.folder / "certs" / f"{cert}.cert_secret")}
+    peer = Program(["/usr/bin/python3", str(ROOT_EXAMPLES / example)], env=env)
+    try:
+        assert peer.line == ready
+        if example == "worker.py":
+            words = ("htm", "enqueue", "count", '{"text": "one two"}', "--handler", "words", "-p", "high", "--wait")
+            done = system.tool("owner", *words)
+            assert done.returncode == 0 and '"words":2' in done.stdout.replace(" ", ""), (done.stdout, done.stderr)
+        else:
+            answer = requests.post(system.url("core", "/handle_task"), json={"agent": "reverser", "input": "one two"},
+                                   headers={"Authorization": f"Bearer {system.owner_token}"}, timeout=15)
+            assert answer.status_code == 200 and "two one" in answer.text, answer.text
+    finally:
+        peer.stop()
+
+
+def test_the_shell_example_takes_a_token(system):
+    env = {**os.environ, "BHIV_HTTP_TOKEN": system.owner_token, "BHIV_BUCKET_PORT": str(system.base + 1),
+           "BHIV_KARMA_PORT": str(system.base)}
+    done = subprocess.run(["bash", str(ROOT_EXAMPLES / "publish.sh"), "127.0.0.1"], env=env, capture_output=True,
+                          text=True, timeout=30, check=False)
+    assert done.returncode == 0 and '"success":true' in done.stdout.replace(" ", ""), (done.stdout, done.stderr)
+    assert "UNAUTHENTICATED" not in done.stdout
 
 
 def test_a_second_start_makes_nothing_anew(bhiv, tmp_path):
