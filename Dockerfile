@@ -14,7 +14,7 @@ RUN apt-get update -qq \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && useradd --uid 10001 --no-create-home --home-dir /var/lib/bhiv --shell /usr/sbin/nologin bhiv \
     && mkdir -p /var/lib/bhiv/broker /var/lib/bhiv/bucket /var/lib/bhiv/karma /var/lib/bhiv/workflow \
-       /var/lib/bhiv/core /var/lib/bhiv/htm /var/lib/bhiv/brain /var/lib/bhiv/certs /keys \
+       /var/lib/bhiv/core /var/lib/bhiv/htm /var/lib/bhiv/brain /var/lib/bhiv/certs /var/lib/bhiv/logs /keys \
     && for kernel in infrastructure governance memory librarian verification self_healing code; do \
            mkdir -p /var/lib/bhiv/kernel-$kernel /parts/kernel-$kernel; done \
     && for part in bhiv_bucket bhiv_karma bhiv_core workflow_executor htm brain bhiv_bridge; do mkdir /parts/$part; done \
