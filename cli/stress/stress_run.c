@@ -143,16 +143,16 @@ cli_stress_run_open(const cli_stress_flags_t *flags,
                     bool has_log,
                     cli_stress_run_t **ret_self)
 {
-    BUS_AUTO(cli_stress_run_destroy) cli_stress_run_t *self = calloc(1, sizeof *self);
-    assert(self);
-    self->flags = flags;
-    self->suite = suite;
-    cli_stress_run_now(self->started_at);
     char folder[CLI_PATH_SIZE];
     const int room = CLI_PATH_SIZE - SUITE_PATH;
     if (snprintf(folder, sizeof folder, "%s/%s", flags->logs, suite) >= room) {
         return cli_fail(CLI_CONFIG, "--logs: the path is too long");
     }
+    BUS_AUTO(cli_stress_run_destroy) cli_stress_run_t *self = calloc(1, sizeof *self);
+    assert(self);
+    self->flags = flags;
+    self->suite = suite;
+    cli_stress_run_now(self->started_at);
     cli_dir_t dir;
     int status = cli_dir_find(flags->place.dir, &dir);
     if (status == CLI_DONE) {

@@ -120,7 +120,7 @@ def test_killing_under_every_operation_loses_doubles_and_hides_nothing(bhiv, tmp
     print("seed", seed)
     dice = random.Random(seed)
     count, kills = (100_000, 20) if long else (20_000, 5)
-    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge")) as system:
+    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge,grace")) as system:
         loads = [Mixed(system, count * 97 // 200, name=f"mixed{n}", seed=seed + n) for n in range(2)]
         loads.append(Mixed(system, count * 6 // 200, 1, "owner", owner=True, seed=seed + 2))
 

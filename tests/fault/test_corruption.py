@@ -25,7 +25,7 @@ class Kept:
 
     def __init__(self, bhiv, folder):
         self.bhiv, self.folder = bhiv, folder
-        with System(bhiv, folder, args=("--dev", "--without", "bridge")) as system:
+        with System(bhiv, folder, args=("--dev", "--without", "bridge,grace")) as system:
             load = Publisher(system.ingress, system.egress, count=700, users=30)
             load.start()
             load.join(60)

@@ -139,7 +139,7 @@ def test_a_service_whose_disk_fails_falls_behind_and_catches_up(
         bhiv, tmp_path, faults, long, part, fault):
     ops, action, code = FAULTS[fault]
     page = faults(part)
-    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge"), env=page.env) as system:
+    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge,grace"), env=page.env) as system:
         pids = {name: system.pid(name) for name in system.names()}
         load = Publisher(system.ingress, system.egress, count=10**9, window=20)
         load.start()
@@ -163,7 +163,7 @@ def test_a_service_whose_disk_fails_falls_behind_and_catches_up(
 
 def test_a_service_whose_store_is_full_loses_nothing(bhiv, tmp_path):
     env = {"BHIV_STORE_BYTES": "1m"}
-    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge"), env=env) as system:
+    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge,grace"), env=env) as system:
         pid = system.pid("bucket")
         load = Publisher(system.ingress, system.egress, count=4000)
         load.start()

@@ -66,7 +66,7 @@ def at_head(system):
 def fixture_beaten(bhiv, tmp_path, long):
     """A system whose Karma was killed again and again, and has caught up."""
     dice = random.Random(20261121)
-    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge")) as system:
+    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge,grace")) as system:
         load = Mixed(system.ingress, system.egress, count=400_000, window=300, name="mixed")
         load.start()
         for _ in range(40 if long else 6):

@@ -76,7 +76,7 @@ def test_the_broker_without_memory_writes_nothing_by_halves(bhiv, tmp_path, faul
 def test_a_service_without_memory_applies_nothing_by_halves(bhiv, tmp_path, faults, long, part):
     page = faults(part)
     dice = random.Random(20261120)
-    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge"), env=page.env) as system:
+    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge,grace"), env=page.env) as system:
         load = Publisher(system.ingress, system.egress, count=10**9, window=20)
         load.start()
         for _ in range(60 if long else 4):

@@ -310,7 +310,7 @@ def flip(folder, wanted, at):
 
 
 def test_a_byte_changed_in_the_file_is_named_and_the_rest_is_served(bhiv, tmp_path):
-    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge")) as system:
+    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "bridge,grace")) as system:
         with Peer(system.ingress, system.egress, source="bhiv_core") as peer:
             answers = {}
             for n in range(20):

@@ -28,7 +28,7 @@ bus_err_t
 brain_drill_apply(service_apply_t *apply, const void *message)
 {
     const schema_brain_clock_t *clock = message;
-    brain_story_t story;
+    brain_story_t story = {.at = 0};
     brain_weighed_t weighed = {.kind = BRAIN_INTENT_DRILL};
     bus_err_t err = brain_story_only(apply, "brain");
     if (err == BUS_OK) {

@@ -116,7 +116,7 @@ serve(htm_handler_t *handler, htm_worker_t *worker)
     if (handler->worker_count == handler->worker_room) {
         handler->worker_room = handler->worker_room == 0 ? 4 : handler->worker_room * 2;
         handler->workers =
-            realloc(handler->workers, handler->worker_room * sizeof *handler->workers);
+            reallocarray(handler->workers, handler->worker_room, sizeof(htm_worker_t *));
         assert(handler->workers);
     }
     handler->workers[handler->worker_count++] = worker;

@@ -42,8 +42,11 @@ bus_err_t
 kernel_librarian_record_find(store_txn_t *txn, bus_view_t sha256, bus_view_t *ret_document_id)
 {
     bus_err_t err = store_get(txn, KERNEL_LIBRARIAN_HASHES, sha256, ret_document_id);
+    if (err != BUS_OK) {
+        return err;
+    }
     bool is_id = ret_document_id->size > 0 && ret_document_id->size <= DOCUMENT_ID_MAX;
-    return err == BUS_OK && !is_id ? BUS_CORRUPT : err;
+    return is_id ? BUS_OK : BUS_CORRUPT;
 }
 
 bus_err_t

@@ -157,7 +157,7 @@ Test(infrastructure_proc, says_of_this_process_what_the_process_knows_of_itself)
     double used_s = (double) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                     (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     cr_expect_lt(fabs((double) now.cpu_ns / 1e9 - used_s), 0.05);
-    cr_expect_eq(now.descriptors, open_descriptors());
+    cr_expect_geq(now.descriptors, open_descriptors(), "valgrind hides its own from fcntl");
     cr_expect_eq(now.descriptors, before.descriptors + 1);
     cr_expect_eq(now.start_ticks, before.start_ticks);
     cr_expect_geq(now.threads, 1);
