@@ -7,6 +7,13 @@
 
 #define NUMBER_MAX 1e12 // of a metric without a natural end
 
+// One rule, whether a drill or the live queue shows it. The floor: one task of the last hundred.
+#define SLA_RULE                                                                                   \
+    .name = "sla_compliance", .issue_type = "sla_compliance_issue", .unit = "",                    \
+    .reasoning = "SLA compliance fell below threshold",                                            \
+    .drifted = "SLA compliance drifted below what was learned", .has_rule = true,                  \
+    .baseline = 0.95, .threshold = 0.90, .well = 0.925, .floor = 0.01, .most = 1
+
 const brain_metric_row_t brain_metric_rows[BRAIN_METRIC_COUNT] = {
     [BRAIN_METRIC_BOOT_TIME] =
         {
@@ -60,34 +67,14 @@ const brain_metric_row_t brain_metric_rows[BRAIN_METRIC_COUNT] = {
         },
     [BRAIN_METRIC_SLA_COMPLIANCE] =
         {
-            .name = "sla_compliance",
+            SLA_RULE,
             .watch = "sla_compliance",
-            .issue_type = "sla_compliance_issue",
             .drill = "sla_compliance_rate",
-            .unit = "",
-            .reasoning = "SLA compliance fell below threshold",
-            .drifted = "SLA compliance drifted below what was learned",
-            .has_rule = true,
-            .baseline = 0.95,
-            .threshold = 0.90,
-            .well = 0.925,
-            .floor = 0.01, // one task of the last hundred
-            .most = 1,
         },
     [BRAIN_METRIC_SLA_QUEUE] =
         {
-            .name = "sla_compliance",
+            SLA_RULE,
             .watch = "sla_compliance_queue",
-            .issue_type = "sla_compliance_issue",
-            .unit = "",
-            .reasoning = "SLA compliance fell below threshold",
-            .drifted = "SLA compliance drifted below what was learned",
-            .has_rule = true,
-            .baseline = 0.95,
-            .threshold = 0.90,
-            .well = 0.925,
-            .floor = 0.01, // one task of the last hundred
-            .most = 1,
         },
     [BRAIN_METRIC_CPU] =
         {
