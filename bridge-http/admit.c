@@ -16,17 +16,6 @@
 #define TOKEN_WANTED                                                                               \
     "send `Authorization: Bearer` with a token that is good: `bhiv token create` makes one"
 
-static bus_view_t
-text_at(bus_view_t map, const char *path)
-{
-    bus_view_t value, text;
-    if (map.size == 0 || walk_find_path(map, path, &value) != BUS_OK ||
-        walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 // --- Who it is -----------------------------------------------------------------------------------
 
 enum { BASIC_SIZE_MAX = 512 }; // bytes of user and token: a token has 82, the owner's up to 256
@@ -163,7 +152,7 @@ refuse_product(bridge_request_t *self, bus_view_t product, bus_view_t map)
                                    .operation = self->route->operation,
                                    .requester = view_from_text(self->identity.role),
                                    .product = product,
-                                   .artifact_id = text_at(map, "artifact_id")});
+                                   .artifact_id = walk_text_at(map, "artifact_id")});
     return false;
 }
 
@@ -210,7 +199,7 @@ wants_requester(const bridge_route_t *route)
 }
 
 bool
-bridge_admit_sign(const bridge_request_t *self, bus_view_t body, pack_t *out)
+bridge_admit_name(const bridge_request_t *self, bus_view_t body, pack_t *out)
 {
     bus_view_t key, value;
     walk_item_t head;
@@ -233,7 +222,7 @@ static void
 name_requester(bridge_request_t *self)
 {
     pack_t *named = pack_new();
-    if (wants_requester(self->route) && bridge_admit_sign(self, self->body, named)) {
+    if (wants_requester(self->route) && bridge_admit_name(self, self->body, named)) {
         pack_t *before = self->json;
         self->json = named;
         self->body = pack_view(named);

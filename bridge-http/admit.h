@@ -19,6 +19,6 @@ bool bridge_admit_bind(bridge_request_t *request);
 // agents tell, and topics that nobody of ours has. False: it answers 403.
 bool bridge_admit_publish(bridge_request_t *request, bus_view_t topic);
 
-// `body`, with the identity's role as requester_id where it has none, into `out`. False: it is well
-// as it is.
-bool bridge_admit_sign(const bridge_request_t *request, bus_view_t body, pack_t *out);
+// Packs `body` with the identity's role as its requester_id. False: it goes as it is, because it
+// names one, is no map, or the identity may speak for anybody.
+bool bridge_admit_name(const bridge_request_t *request, bus_view_t body, pack_t *out);

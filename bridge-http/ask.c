@@ -244,7 +244,7 @@ bridge_ask(bridge_request_t *self, const bridge_ask_t *ask)
     self->deadline_us = clock_boot_us() + wait_ms * 1000ULL;
     // Whose a record is stands in it, so that its own requester is shown it later.
     BUS_AUTO(pack_destroy) pack_t *named = pack_new();
-    bool is_named = ask->kind != BRIDGE_ASK_QUESTION && bridge_admit_sign(self, ask->body, named);
+    bool is_named = ask->kind != BRIDGE_ASK_QUESTION && bridge_admit_name(self, ask->body, named);
     bus_view_t body = is_named ? pack_view(named) : ask->body;
     if (connected) {
         send_now(self, body, ask->idem);

@@ -3,17 +3,6 @@
 #include "proto/channel.h"
 #include "proto/walk.h"
 
-static bus_view_t
-text_at(bus_view_t map, const char *path)
-{
-    bus_view_t value, text;
-    if (map.size == 0 || walk_find_path(map, path, &value) != BUS_OK ||
-        walk_as_str(value, &text) != BUS_OK) {
-        return VIEW_NONE;
-    }
-    return text;
-}
-
 static const char *const product_paths[] = {
     "product", "metadata.product", "requesting_product", "metadata.requesting_product"};
 enum { PATH_COUNT = sizeof(product_paths) / sizeof(product_paths[0]) };
@@ -35,7 +24,7 @@ bus_view_t
 bridge_identity_foreign_product(const bridge_identity_t *self, bus_view_t map)
 {
     for (size_t i = 0; i < PATH_COUNT; i++) {
-        bus_view_t named = text_at(map, product_paths[i]);
+        bus_view_t named = walk_text_at(map, product_paths[i]);
         if (named.data != NULL && !bridge_identity_has_product(self, named)) {
             return named;
         }
@@ -49,9 +38,9 @@ requester_of(bus_view_t map)
 {
     bus_view_t value;
     if (map.size > 0 && walk_find(map, "requester_id", &value) == BUS_OK) {
-        return text_at(map, "requester_id");
+        return walk_text_at(map, "requester_id");
     }
-    return text_at(map, "metadata.created_by");
+    return walk_text_at(map, "metadata.created_by");
 }
 
 bool
@@ -69,7 +58,7 @@ bridge_identity_sees(const bridge_identity_t *self, bus_view_t map)
     }
     bool has_product = false;
     for (size_t i = 0; i < 2; i++) { // what it is about, not who asked
-        bus_view_t named = text_at(map, product_paths[i]);
+        bus_view_t named = walk_text_at(map, product_paths[i]);
         if (channel_product(named) != CHANNEL_PRODUCT_COUNT) {
             has_product = true;
             if (!bridge_identity_has_product(self, named)) {
@@ -95,8 +84,8 @@ bridge_identity_sees_record(const bridge_identity_t *self,
         return bridge_identity_has_product(self, view_from(dot + 1, topic.size - used));
     }
     bool names_product =
-        channel_product(text_at(body, "product")) != CHANNEL_PRODUCT_COUNT ||
-        channel_product(text_at(body, "metadata.product")) != CHANNEL_PRODUCT_COUNT;
+        channel_product(walk_text_at(body, "product")) != CHANNEL_PRODUCT_COUNT ||
+        channel_product(walk_text_at(body, "metadata.product")) != CHANNEL_PRODUCT_COUNT;
     bool is_own = !names_product && view_is(header->source, self->role);
     return is_own || bridge_identity_sees(self, body);
 }

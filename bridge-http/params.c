@@ -10,7 +10,6 @@
 #include "runtime/owner.h"
 #include <assert.h>
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -260,18 +259,14 @@ is_owner(bridge_request_t *self)
         return false;
     }
     bus_view_t given = view_from(header.data + scheme.size, header.size - scheme.size);
-    char token[OWNER_TOKEN_SIZE_MAX + 1]; // read each time: it may be replaced
-    bus_err_t err = owner_read_token(self->bridge->options->dir, token);
-    if (err != BUS_OK) {
+    bus_err_t err = owner_check_token(self->bridge->options->dir, given);
+    if (err != BUS_OK && err != BUS_UNAUTHORIZED_ACCESS) {
         log_warning("owner_token_unreadable", "error=%s", error_text(err));
     }
-    bool same = err == BUS_OK && given.size == strlen(token) &&
-                sodium_memcmp(given.data, token, given.size) == 0;
-    sodium_memzero(token, sizeof(token));
-    if (!same) {
+    if (err != BUS_OK) {
         refuse_owner_only(self);
     }
-    return same;
+    return err == BUS_OK;
 }
 
 static bool
@@ -317,7 +312,7 @@ static bool
 is_from_executor(const bridge_request_t *self)
 {
     bus_view_t claimed = VIEW_NONE;
-    if (self->identity.is_set && !self->identity.is_owner) {
+    if (bridge_identity_is_limited(&self->identity)) {
         return is_executor(view_from_text(self->identity.role)); // and it claims nothing else
     }
     if (is_executor(bridge_request_header(self, "X-Requester-Id"))) {

@@ -48,12 +48,10 @@ static uint32_t
 pack_seen(const bridge_request_t *self, bus_view_t list, pack_t *out)
 {
     bus_view_t item;
-    walk_item_t head;
-    walk_t walk = walk_from(list);
+    walk_items_t items = walk_items(list);
     size_t place = pack_array_begin(out);
     uint32_t count = 0;
-    bool is_array = walk_next(&walk, &head) == BUS_OK && head.type == WALK_ARRAY;
-    for (uint32_t i = 0; is_array && i < head.count && walk_skip(&walk, &item) == BUS_OK; i++) {
+    while (walk_items_next(&items, &item)) {
         if (bridge_identity_sees(&self->identity, item)) {
             pack_raw(out, item);
             count++;
@@ -224,16 +222,6 @@ look_at_seq(bridge_request_t *self, bus_view_t text)
 
 // --- Before the handler --------------------------------------------------------------------------
 
-// The first parameter of this name; absent: none.
-static bus_view_t
-find_text(bus_view_t params, const char *name)
-{
-    bus_view_t value, text;
-    bool is_there =
-        walk_find(params, name, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_there ? text : VIEW_NONE;
-}
-
 bool
 bridge_scope_looks(bridge_request_t *self)
 {
@@ -250,9 +238,9 @@ bridge_scope_looks(bridge_request_t *self)
     BUS_AUTO(pack_destroy) pack_t *params = pack_new();
     bridge_params_pack_all(self, params);
     if (is_queue) {
-        return look_at_seq(self, find_text(pack_view(params), "seq"));
+        return look_at_seq(self, walk_text_at(pack_view(params), "seq"));
     }
-    bus_view_t audit_id = find_text(pack_view(params), "audit_id");
+    bus_view_t audit_id = walk_text_at(pack_view(params), "audit_id");
     if (audit_id.size == 0) {
         return false; // the handler says what is missing
     }

@@ -5,7 +5,6 @@
 #include "runtime/owner.h"
 #include "runtime/token_file.h"
 #include <assert.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -68,17 +67,6 @@ bridge_tokens_destroy(bridge_tokens_t **self_p)
     }
 }
 
-static bool
-is_owners(const bridge_tokens_t *self, bus_view_t given)
-{
-    char token[OWNER_TOKEN_SIZE_MAX + 1]; // read each time: it may be replaced
-    bus_err_t err = owner_read_token(self->dir, token);
-    bool same = err == BUS_OK && given.size == strlen(token) &&
-                sodium_memcmp(given.data, token, given.size) == 0;
-    sodium_memzero(token, sizeof(token));
-    return same;
-}
-
 bridge_identity_t
 bridge_tokens_identify(bridge_tokens_t *self, bus_view_t given)
 {
@@ -91,7 +79,7 @@ bridge_tokens_identify(bridge_tokens_t *self, bus_view_t given)
         identity.products = token->products;
         memcpy(identity.role, token->role, sizeof(identity.role));
         memcpy(identity.token_id, token->id, sizeof(identity.token_id));
-    } else if (is_owners(self, given)) {
+    } else if (owner_check_token(self->dir, given) == BUS_OK) {
         identity = (bridge_identity_t){
             .is_set = true, .is_owner = true, .products = UINT32_MAX, .role = TOKEN_ROLE_OWNER};
     }

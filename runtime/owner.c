@@ -69,6 +69,19 @@ owner_read_token(const char *dir, char ret_token[OWNER_TOKEN_SIZE_MAX + 1])
     return err;
 }
 
+bus_err_t
+owner_check_token(const char *dir, bus_view_t given)
+{
+    char token[OWNER_TOKEN_SIZE_MAX + 1];
+    bus_err_t err = owner_read_token(dir, token);
+    if (err != BUS_OK) {
+        return err;
+    }
+    bool is_same = given.size == strlen(token) && sodium_memcmp(given.data, token, given.size) == 0;
+    sodium_memzero(token, sizeof token);
+    return is_same ? BUS_OK : BUS_UNAUTHORIZED_ACCESS;
+}
+
 static void
 key_pair(bus_view_t token,
          uint8_t ret_public[crypto_sign_PUBLICKEYBYTES],

@@ -22,6 +22,9 @@ enum {
 // Reads <dir>/owner.token, without its line end. BUS_NOT_FOUND, BUS_IO; BUS_FORBIDDEN where others
 // than its owner may read it.
 BUS_CHECK bus_err_t owner_read_token(const char *dir, char ret_token[OWNER_TOKEN_SIZE_MAX + 1]);
+// Whether `given` is that token, compared in constant time. BUS_UNAUTHORIZED_ACCESS: it is not;
+// else what owner_read_token says. Reads the file each time: it may be replaced.
+BUS_CHECK bus_err_t owner_check_token(const char *dir, bus_view_t given);
 void owner_public_key(bus_view_t token, uint8_t ret_key[OWNER_KEY_SIZE]);
 // Packs `body` (one whole msgpack map) with signed_at and signature behind its pairs.
 void

@@ -198,6 +198,25 @@ Test(owner, refuses_a_token_that_others_may_read)
     cr_assert_eq(read_written("abc\n", 0602, token), BUS_FORBIDDEN);
 }
 
+Test(owner, checks_a_token_by_every_byte_of_it)
+{
+    static const char *const others[] = {"", "abc", "abce", "Abcd", "abcd\n", "abcde"};
+    folder_t folder = folder_make();
+    char path[2 * FOLDER_SIZE];
+    cr_assert_eq(owner_check_token(folder.path, VIEW_LITERAL("abcd")), BUS_NOT_FOUND);
+    FILE *file = fopen(folder_join(&folder, "owner.token", path), "w");
+    cr_assert(file != NULL && fputs("abcd\n", file) > 0 && fchmod(fileno(file), 0600) == 0);
+    fclose(file);
+    cr_assert_eq(owner_check_token(folder.path, VIEW_LITERAL("abcd")), BUS_OK);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        cr_assert_eq(owner_check_token(folder.path, view_from_text(others[i])),
+                     BUS_UNAUTHORIZED_ACCESS,
+                     "%s",
+                     others[i]);
+    }
+    folder_remove(&folder);
+}
+
 Test(owner, says_when_there_is_no_token_and_follows_no_link)
 {
     folder_t folder = folder_make();
