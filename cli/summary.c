@@ -101,28 +101,17 @@ add_bytes(rows_t *self, const char *name, uint64_t bytes)
 static void
 add_consumers(rows_t *self, bus_view_t body)
 {
-    bus_view_t list;
-    walk_item_t head;
-    if (walk_find(body, "consumers", &list) != BUS_OK) {
-        return;
-    }
-    walk_t walk = walk_from(list);
-    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY) {
-        return;
-    }
+    walk_items_t items = walk_items_at(body, "consumers");
     bus_view_t consumer;
-    uint32_t shown = 0;
-    for (; shown < head.count && shown < CONSUMERS_SHOWN; ++shown) {
-        if (walk_skip(&walk, &consumer) != BUS_OK) {
-            return;
-        }
+    for (unsigned shown = 0; shown < CONSUMERS_SHOWN && walk_items_next(&items, &consumer);
+         ++shown) {
         char name[CELL_SIZE];
         bus_view_t text = word(consumer, "consumer");
         snprintf(name, sizeof name, "lag of %.*s", (int) text.size, text.data);
         add_row(self, name, "%llu", (unsigned long long) walk_uint_at(consumer, "lag", 0));
     }
-    if (shown < head.count) {
-        add_row(self, "more consumers", "%u", head.count - shown);
+    if (items.left > 0) {
+        add_row(self, "more consumers", "%u", items.left);
     }
 }
 
@@ -130,22 +119,9 @@ add_consumers(rows_t *self, bus_view_t body)
 static void
 add_breaches(rows_t *self, bus_view_t body)
 {
-    bus_view_t access, list;
-    walk_item_t head;
-    if (walk_find(body, "access", &access) != BUS_OK ||
-        walk_find(access, "refused", &list) != BUS_OK) {
-        return;
-    }
-    walk_t walk = walk_from(list);
-    if (walk_next(&walk, &head) != BUS_OK || head.type != WALK_ARRAY) {
-        return;
-    }
+    walk_items_t items = walk_items_at(body, "access.refused");
     bus_view_t row;
-    uint32_t shown = 0;
-    for (; shown < head.count && shown < BREACHES_SHOWN; ++shown) {
-        if (walk_skip(&walk, &row) != BUS_OK) {
-            return;
-        }
+    for (unsigned shown = 0; shown < BREACHES_SHOWN && walk_items_next(&items, &row); ++shown) {
         char name[CELL_SIZE];
         bus_view_t who = word(row, "name");
         bus_view_t reason = word(row, "reason");
@@ -159,8 +135,8 @@ add_breaches(rows_t *self, bus_view_t body)
                  reason.data);
         add_row(self, name, "%llu", (unsigned long long) walk_uint_at(row, "count", 0));
     }
-    if (shown < head.count) {
-        add_row(self, "more refused", "%u", head.count - shown);
+    if (items.left > 0) {
+        add_row(self, "more refused", "%u", items.left);
     }
 }
 

@@ -169,14 +169,6 @@ read_time(bus_view_t map, const char *key, uint64_t *ret_time)
     return walk_as_str(value, &text) == BUS_OK && rfc3339_parse(text, ret_time) == BUS_OK;
 }
 
-static bus_view_t
-text_at(bus_view_t map, const char *key)
-{
-    bus_view_t value, text;
-    bool is_there = walk_find(map, key, &value) == BUS_OK && walk_as_str(value, &text) == BUS_OK;
-    return is_there ? text : VIEW_NONE;
-}
-
 static bool
 read_products(bus_view_t map, unsigned *ret_products)
 {
@@ -203,9 +195,9 @@ read_products(bus_view_t map, unsigned *ret_products)
 static bool
 read_token(bus_view_t map, token_t *ret)
 {
-    bus_view_t id = text_at(map, "id");
-    bus_view_t hash = text_at(map, "hash");
-    bus_view_t role = text_at(map, "role");
+    bus_view_t id = walk_text_at(map, "id");
+    bus_view_t hash = walk_text_at(map, "hash");
+    bus_view_t role = walk_text_at(map, "role");
     size_t size = 0;
     if (id.data == NULL || role.data == NULL || id.size != TOKEN_ID_SIZE || !is_hex(id) ||
         !token_role_is_legal(role) || hash.size != HASH_DIGITS || !is_hex(hash) ||
