@@ -116,7 +116,6 @@ def test_what_is_refused_is_in_the_audit_log(secure):
     secure.tool("monitor", "stats")
 
     def entry():
-        page = requests.get(f"http://127.0.0.1:{secure.base + 1}/bucket/audit/log?limit=100", timeout=5)
         done = secure.tool("owner", "audit", "log", "--format", "json")
         rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         return [row for row in rows if row.get("operation") == "governance.access" and row.get("requester_id") == "monitor"] or None
