@@ -8,7 +8,7 @@ from support.broker import Broker, ack_of, stats_of
 from support.checker import settled
 from support.load import Publisher
 from support.peer import Peer
-from support.system import eventually
+from support.system import System, eventually
 
 TOPIC = "core.event.rl_outcome"
 
@@ -39,6 +39,13 @@ def state_hash(peer, name):
 
 def consumers(stats):
     return sorted(consumer["consumer"] for consumer in stats["consumers"])
+
+
+@pytest.fixture
+def system(bhiv, tmp_path):
+    """Without Grace, which says and reads things of its own accord."""
+    with System(bhiv, tmp_path / "d", args=("--dev", "--without", "grace")) as running:
+        yield running
 
 
 @pytest.mark.parametrize("name", ["bucket", "karma"])
