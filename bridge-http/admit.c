@@ -8,6 +8,7 @@
 #include "proto/refusal.h"
 #include "proto/topic.h"
 #include "proto/walk.h"
+#include "scope.h"
 #include "tokens.h"
 #include <sodium.h>
 #include <stdio.h>
@@ -198,6 +199,19 @@ wants_requester(const bridge_route_t *route)
     return false;
 }
 
+// Whether the value is there and something: nil says as little as nothing.
+static bool
+has_requester(bus_view_t body)
+{
+    bus_view_t value;
+    walk_item_t item;
+    if (walk_find(body, "requester_id", &value) != BUS_OK) {
+        return false;
+    }
+    walk_t walk = walk_from(value);
+    return walk_next(&walk, &item) == BUS_OK && item.type != WALK_NIL;
+}
+
 bool
 bridge_admit_name(const bridge_request_t *self, bus_view_t body, pack_t *out)
 {
@@ -205,16 +219,21 @@ bridge_admit_name(const bridge_request_t *self, bus_view_t body, pack_t *out)
     walk_item_t head;
     walk_t walk = walk_from(body);
     if (!bridge_identity_is_limited(&self->identity) || walk_next(&walk, &head) != BUS_OK ||
-        head.type != WALK_MAP || walk_find(body, "requester_id", &value) == BUS_OK) {
+        head.type != WALK_MAP || has_requester(body)) {
         return false;
     }
-    pack_map(out, head.count + 1);
+    size_t map = pack_map_begin(out);
+    uint32_t count = 1;
     walk_pairs_t pairs = walk_pairs(body);
     while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
-        pack_str(out, key);
-        pack_raw(out, value);
+        if (!view_is(key, "requester_id")) {
+            pack_str(out, key);
+            pack_raw(out, value);
+            count++;
+        }
     }
     pack_pair_text(out, "requester_id", self->identity.role);
+    pack_count(out, map, count);
     return true;
 }
 
@@ -229,6 +248,37 @@ name_requester(bridge_request_t *self)
         named = before;
     }
     pack_destroy(&named);
+}
+
+// Whether it puts a task into the queue that acts on the system itself: the kernel self_healing's
+// playbooks stop and start parts, its drills take the machine. Governance decides about intents
+// alone, so what goes straight into the queue for them is the owner's to say.
+static bool
+acts_on_system(const bridge_request_t *self)
+{
+    static const char *const handlers[] = {"self_healing", "hunter", "stress_runner"};
+    bool is_door = strcmp(self->route->topic, "task.enqueue") == 0;
+    bool is_said = strcmp(self->route->operation, "bus_publish") == 0 &&
+                   view_is(walk_text_at(self->body, "topic"), "task.enqueue");
+    bus_view_t handler = walk_text_at(self->body, is_door ? "handler" : "data.handler");
+    for (size_t i = 0; (is_door || is_said) && i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+        if (view_is(handler, handlers[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+refuse_owners(bridge_request_t *self)
+{
+    refuse(self,
+           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                   .message = "tasks for this handler are the owner's to enqueue",
+                                   .violation = refusal_owner_only.violation,
+                                   .operation = self->route->operation,
+                                   .requester = view_from_text(self->identity.role)});
+    return false;
 }
 
 bool
@@ -259,13 +309,16 @@ bridge_admit_bind(bridge_request_t *self)
             return false;
         }
     }
+    if (acts_on_system(self)) {
+        return refuse_owners(self);
+    }
     name_requester(self);
     return true;
 }
 
 // --- What it may say on the bus ------------------------------------------------------------------
 
-// Whether a POST that is open to everybody says it in one step.
+// Whether a POST that is open to everybody says it in one step, with nothing to look at before.
 static bool
 has_endpoint(bus_view_t topic)
 {
@@ -275,7 +328,7 @@ has_endpoint(bus_view_t topic)
         bool is_family = said.size > 0 && said.data[said.size - 1] == '.';
         bool is_said = is_family ? view_starts(topic, said) : view_equal(topic, said);
         if (route->method == BRIDGE_POST && route->access == BRIDGE_OPEN && said.size > 0 &&
-            is_said) {
+            is_said && !bridge_scope_is_looked_at(route)) {
             return true;
         }
     }

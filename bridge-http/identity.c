@@ -32,15 +32,12 @@ bridge_identity_foreign_product(const bridge_identity_t *self, bus_view_t map)
     return VIEW_NONE;
 }
 
-// Who a map says that it comes from.
+// Who a map says that it comes from. A requester_id of nil says as little as none.
 static bus_view_t
 requester_of(bus_view_t map)
 {
-    bus_view_t value;
-    if (map.size > 0 && walk_find(map, "requester_id", &value) == BUS_OK) {
-        return walk_text_at(map, "requester_id");
-    }
-    return walk_text_at(map, "metadata.created_by");
+    bus_view_t named = walk_text_at(map, "requester_id");
+    return named.data != NULL ? named : walk_text_at(map, "metadata.created_by");
 }
 
 bool

@@ -6,10 +6,7 @@
 #include "params.h"
 #include "proto/walk.h"
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
-
-enum { SEQ_DIGITS_MAX = 20 };
 
 static bool
 is_limited(const bridge_request_t *self)
@@ -29,7 +26,10 @@ is_operation(const bridge_request_t *self, const char *name)
 static const struct {
     const char *operation;
     const char *list;
-} lists[] = {{"audit_log", "entries"}, {"violations", "violations"}, {"quota", "products"}};
+} lists[] = {{"events", "events"},
+             {"audit_log", "entries"},
+             {"violations", "violations"},
+             {"quota", "products"}};
 enum { LIST_COUNT = sizeof(lists) / sizeof(lists[0]) };
 
 static const char *
@@ -64,8 +64,14 @@ pack_seen(const bridge_request_t *self, bus_view_t list, pack_t *out)
 static bool
 is_sum(bus_view_t key)
 {
-    static const char *const sums[] = {
-        "total", "count", "by_type", "by_requester", "others", "total_is_lower_bound", "damaged"};
+    static const char *const sums[] = {"total",
+                                       "count",
+                                       "showing",
+                                       "by_type",
+                                       "by_requester",
+                                       "others",
+                                       "total_is_lower_bound",
+                                       "damaged"};
     for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
         if (view_is(key, sums[i])) {
             return true;
@@ -89,6 +95,10 @@ on_list(bridge_request_t *self, const client_answer_t *answer)
     size_t map = pack_map_begin(body);
     uint32_t pair_count = 1;
     pack_pair_uint(body, "count", count);
+    if (walk_find(answer->body, "showing", &value) == BUS_OK) {
+        pack_pair_uint(body, "showing", count);
+        pair_count++;
+    }
     walk_pairs_t pairs = walk_pairs(answer->body);
     while (walk_pairs_next(&pairs, &key, &value) == BUS_OK) {
         if (is_sum(key)) {
@@ -149,6 +159,19 @@ on_entry_looked_at(bridge_request_t *self, const client_answer_t *answer)
     self->route->handler(self);
 }
 
+// --- Tasks of the queue --------------------------------------------------------------------------
+
+static void
+on_task_looked_at(bridge_request_t *self, const client_answer_t *answer)
+{
+    if (!bridge_identity_sees(&self->identity, answer->body)) {
+        bridge_answer_refuse(self, BUS_NOT_FOUND, "no task has this task_id"); // as HTM says it
+        return;
+    }
+    self->was_looked_at = true;
+    self->route->handler(self);
+}
+
 // --- Places in the journal -----------------------------------------------------------------------
 
 typedef struct {
@@ -194,19 +217,14 @@ on_page(void *arg, const client_page_t *page)
 }
 
 static bool
-look_at_seq(bridge_request_t *self, bus_view_t text)
+look_at_seq(bridge_request_t *self, bus_view_t params)
 {
-    char digits[SEQ_DIGITS_MAX + 1] = "";
-    char *end = digits;
-    if (text.size == 0 || text.size > SEQ_DIGITS_MAX || !bridge_is_connected(self->bridge)) {
+    uint64_t seq = 0;
+    bus_view_t value;
+    bool is_place = walk_find(params, "seq", &value) == BUS_OK &&
+                    walk_as_uint(value, &seq) == BUS_OK && bridge_is_connected(self->bridge);
+    if (!is_place) {
         return false; // the handler says so
-    }
-    memcpy(digits, text.data, text.size);
-    errno = 0;
-    uint64_t seq = strtoull(digits, &end, 10);
-    if (errno != 0 || *end != '\0' || digits[0] < '0' || digits[0] > '9' || seq == 0 ||
-        seq > INT64_MAX) {
-        return false;
     }
     look_t *look = calloc(1, sizeof(*look));
     assert(look != NULL && self->state_data == NULL);
@@ -222,35 +240,64 @@ look_at_seq(bridge_request_t *self, bus_view_t text)
 
 // --- Before the handler --------------------------------------------------------------------------
 
+static const struct {
+    const char *operation;
+    const char *topic; // to be asked first; NULL: the journal is read
+    const char *key;   // of what says which
+    bridge_then_fn *then;
+} looks[] = {
+    {"audit_inclusion", "req.bucket.audit_entry", "audit_id", on_entry_looked_at},
+    {"audit_receipt", "req.bucket.audit_entry", "audit_id", on_entry_looked_at},
+    {"htm_delete", "req.htm.task", "task_id", on_task_looked_at},
+    {"htm_cancel", "req.htm.task", "task_id", on_task_looked_at},
+    {"htm_requeue", "req.htm.task", "task_id", on_task_looked_at},
+    {"bucket_queue", NULL, "seq", NULL},
+    {"karma_queue", NULL, "seq", NULL},
+    {"workflow_queue", NULL, "seq", NULL},
+    {"core_queue", NULL, "seq", NULL},
+    {"htm_queue", NULL, "seq", NULL},
+};
+enum { LOOK_COUNT = sizeof(looks) / sizeof(looks[0]) };
+
+// The row of `looks`, or LOOK_COUNT.
+static size_t
+look_of(const bridge_route_t *route)
+{
+    size_t row = 0;
+    while (row < LOOK_COUNT && strcmp(route->operation, looks[row].operation) != 0) {
+        row++;
+    }
+    return row;
+}
+
+bool
+bridge_scope_is_looked_at(const bridge_route_t *route)
+{
+    return look_of(route) != LOOK_COUNT;
+}
+
 bool
 bridge_scope_looks(bridge_request_t *self)
 {
-    static const char *const queues[] = {
-        "bucket_queue", "karma_queue", "workflow_queue", "core_queue", "htm_queue"};
-    bool is_proof = is_operation(self, "audit_inclusion") || is_operation(self, "audit_receipt");
-    bool is_queue = false;
-    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
-        is_queue = is_queue || is_operation(self, queues[i]);
-    }
-    if (!is_limited(self) || self->was_looked_at || (!is_proof && !is_queue)) {
+    size_t row = look_of(self->route);
+    if (!is_limited(self) || self->was_looked_at || row == LOOK_COUNT) {
         return false;
     }
+    // What the handler will read, not what stands there: a number has many spellings.
     BUS_AUTO(pack_destroy) pack_t *params = pack_new();
-    bridge_params_pack_all(self, params);
-    if (is_queue) {
-        return look_at_seq(self, walk_text_at(pack_view(params), "seq"));
+    if (!bridge_params_read(self, params, NULL)) {
+        return true; // it answered
     }
-    bus_view_t audit_id = walk_text_at(pack_view(params), "audit_id");
-    if (audit_id.size == 0) {
-        return false; // the handler says what is missing
+    if (looks[row].topic == NULL) {
+        return look_at_seq(self, pack_view(params));
     }
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
-    pack_pair_str(body, "audit_id", audit_id);
+    pack_pair_str(body, looks[row].key, walk_text_at(pack_view(params), looks[row].key));
     bridge_ask(self,
                &(bridge_ask_t){.kind = BRIDGE_ASK_QUESTION,
-                               .topic = "req.bucket.audit_entry",
+                               .topic = looks[row].topic,
                                .body = pack_view(body),
-                               .then = on_entry_looked_at});
+                               .then = looks[row].then});
     return true;
 }

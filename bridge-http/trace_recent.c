@@ -17,6 +17,7 @@ typedef struct {
     bridge_method_t method;
     bridge_port_id_t port;
     char role[TOKEN_ROLE_SIZE_MAX + 1]; // whose it was, where that is known
+    unsigned products;                  // that its token was for
     char trace_id[BRIDGE_TRACE_TEXT_SIZE];
     char path[BRIDGE_TRACE_RECENT_PATH_SIZE]; // cut there, without the query
 } entry_t;
@@ -83,6 +84,7 @@ bridge_trace_recent_note(bridge_trace_recent_t *self, const bridge_request_t *re
     entry->status = request->status;
     entry->method = request->route->method;
     entry->port = request->port->id;
+    entry->products = request->identity.products;
     (void) snprintf(entry->role, sizeof(entry->role), "%s", request->identity.role);
     (void) snprintf(entry->trace_id, sizeof(entry->trace_id), "%s", request->trace_id);
     (void) snprintf(entry->path, sizeof(entry->path), "%.*s", (int) path.size, path.data);
@@ -117,8 +119,9 @@ bridge_trace_recent_pack(const bridge_trace_recent_t *self,
     uint32_t count = 0;
     for (uint64_t i = self->count; i > oldest && count < BRIDGE_TRACE_RECENT_SHOWN_MAX; i--) {
         const entry_t *entry = &self->entries[(i - 1) % BRIDGE_TRACE_RECENT_MAX];
-        bool is_shown = identity == NULL || !bridge_identity_is_limited(identity) ||
-                        strcmp(entry->role, identity->role) == 0;
+        bool is_own = identity != NULL && strcmp(entry->role, identity->role) == 0 &&
+                      (entry->products & ~identity->products) == 0; // a path may name a product's
+        bool is_shown = identity == NULL || !bridge_identity_is_limited(identity) || is_own;
         if (is_shown && entry->hash == hash &&
             view_equal(view_from_text(entry->trace_id), trace_id)) {
             found[count++] = (i - 1) % BRIDGE_TRACE_RECENT_MAX;

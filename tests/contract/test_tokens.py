@@ -245,6 +245,48 @@ def test_the_identity_is_the_requester_where_the_body_names_none(system, who):
     assert [one["requester_id"] for one in found] == ["bhiv_core"]
 
 
+def test_a_requester_that_is_null_is_the_identity_and_nobody_else(system, who):
+    body = {**HOLD, "product": "gurukul", "requester_id": None}
+    wrote = system.call(who.core, "POST", "/bucket/audit/append", body).json()
+    entry = system.call(who.owner, "GET", f"/bucket/audit/entry/{wrote['audit_id']}").json()["entry"]
+    assert entry["requester_id"] == "bhiv_core"
+    posed = {**artifact(created_by="workflow_executor"), "requester_id": None}
+    for path, body, port in (("/bucket/artifact/write", posed, "bucket"),
+                             ("/bucket/request", {**posed, "channel": "artifact_write"}, "bucket"),
+                             ("/bus/publish", {"topic": "bucket.artifact_write", "data": posed}, "console")):
+        answer = system.call(who.core, "POST", path, body, port)
+        assert answer.status_code == 403, (path, answer.text)
+
+
+@pytest.mark.parametrize("handler,status", [("self_healing", 403), ("hunter", 403), ("stress_runner", 403), ("rev", 200)])
+def test_what_acts_on_the_system_is_enqueued_by_the_owner_alone(system, who, handler, status):
+    task = {"task_type": "restart_peer", "handler": handler, "context": {"part": "none"}}
+    said = {"topic": "task.enqueue", "data": task}
+    assert system.call(who.core, "POST", "/htm/tasks", task, "console").status_code == status
+    assert system.call(who.core, "POST", "/bus/publish", said, "console").status_code == status
+    assert system.call(who.owner, "POST", "/htm/tasks", task, "console").status_code == 200
+
+
+def test_a_task_is_cancelled_and_requeued_by_who_enqueued_it(system, who):
+    def enqueue():
+        task = {"task_type": "anything", "handler": "nobody_has_this"}
+        return system.call(who.core, "POST", "/htm/tasks", task, "console").json()["task_id"]
+
+    for method, path in (("DELETE", ""), ("POST", "/cancel"), ("POST", "/requeue")):
+        task = enqueue()
+        body = {} if path == "/cancel" else None
+        for spelling in (task, task.replace("_", "%5F")):
+            theirs = system.call(who.other, method, f"/htm/tasks/{spelling}{path}", body, "console")
+            absent = system.call(who.other, method, f"/htm/tasks/task_999999999{path}", body, "console")
+            assert theirs.status_code == absent.status_code == 404 and plain(theirs) == plain(absent)
+        assert system.call(who.core, "GET", f"/htm/tasks/{task}", port="console").json()["status"] == "waiting"
+        answer = system.call(who.core, method, f"/htm/tasks/{task}{path}", body, "console")
+        assert answer.status_code == (409 if path == "/requeue" else 200), answer.text
+    for topic in ("task.cancel", "task.requeue"):
+        said = {"topic": topic, "data": {"task_id": enqueue()}}
+        assert system.call(who.other, "POST", "/bus/publish", said, "console").status_code == 403
+
+
 def test_the_executor_reads_nothing_of_bucket_whatever_it_claims(system, who):
     for path in ("/core/events", "/core/stats", "/bucket/audit/log"):
         assert system.call(who.executor, "GET", path).status_code == 403
@@ -327,6 +369,36 @@ def test_what_is_somebody_elses_is_answered_as_if_it_were_not_there(system, who,
     assert shape(theirs, kept["other"]) == shape(nothing, absent)
     assert system.call(who.other, "GET", path.format(**kept["other"]), port=port).status_code == 200
     assert system.call(who.owner, "GET", path.format(**kept["other"]), port=port).status_code == 200
+
+
+@pytest.mark.parametrize("spelling", ["{:021d}", "{:022d}", "%30{}", "{}?seq=1", "{}?requester_id=bhiv_core", "+{}"])
+def test_no_spelling_of_a_place_in_the_journal_slips_past(system, who, kept, spelling):
+    for port, path in (("bucket", "/bucket/queue/"), ("karma", "/karma/queue/"), ("core", "/core/queue/"),
+                       ("workflow", "/workflow/queue/"), ("console", "/htm/queue/")):
+        answer = system.call(who.core, "GET", path + spelling.format(kept["other"]["seq"]), port=port)
+        assert answer.status_code in (404, 422), (path, answer.text)
+
+
+def test_events_of_another_product_are_not_listed_to_the_same_requester(system, who):
+    second, marks = system.token("bhiv_core", "ai_avatar"), {}
+    for token, product in ((who.core, "gurukul"), (second, "ai_avatar")):
+        marks[product] = name(product)
+        event = {"event_data": {**EVENT, "product": product, "trace_id": marks[product]}}
+        told = {"X-Trace-Id": marks[product]}
+        assert system.call(token, "POST", "/core/write-event", event, headers=told).status_code == 200
+
+    def page(token, **params):
+        return system.call(token, "GET", "/core/events", params={"limit": 1000, **params}).json()
+
+    eventually(lambda: len(page(who.owner, trace_id=marks["ai_avatar"])["events"]) == 1, what="it is kept")
+    eventually(lambda: marks["gurukul"] in str(page(who.core)), what="its own is listed")
+    shown = page(who.core)
+    assert marks["ai_avatar"] not in str(shown)
+    assert shown["count"] == shown["showing"] == len(shown["events"]), "nor counted"
+    assert page(who.core, trace_id=marks["ai_avatar"])["events"] == []
+    assert marks["ai_avatar"] in str(page(second)) and marks["gurukul"] not in str(page(second))
+    story = system.call(who.core, "GET", f"/trace/{marks['ai_avatar']}", port="console")
+    assert story.status_code == 404, story.text
 
 
 @pytest.mark.parametrize("path,port", [("/bucket/audit/entry/{audit_id}", "bucket"),
