@@ -129,18 +129,18 @@ typedef struct {
 static void
 close_place(place_t *place)
 {
+    bool is_open = place->zap == NULL;
+    zap_destroy(&place->zap);
+    cert_clear(&place->cert);
     if (place->context == NULL) {
         return;
     }
-    bool is_ours = place->zap == NULL;
-    zap_destroy(&place->zap);
     // Waits for the linger of the sockets, 500 ms.
-    if (is_ours) {
+    if (is_open) {
         zmq_ctx_term(place->context);
     } else {
         zap_close_context();
     }
-    cert_clear(&place->cert);
 }
 
 // Nothing that comes by tcp can be believed any more.
@@ -167,7 +167,7 @@ open_place(const broker_options_t *options, loop_t *loop, place_t *ret_place)
     bus_err_t err = cert_load(options->dir, CERT_BROKER, &ret_place->cert, &why);
     if (err != BUS_OK) {
         log_error("config_refused",
-                  "certificate=%s/" CERT_FOLDER "/" CERT_BROKER ".cert why=\"%s\" "
+                  "certificate=%s/" CERT_FOLDER "/" CERT_BROKER CERT_SUFFIX " why=\"%s\" "
                   "hint=\"bhiv keys cert " CERT_BROKER "\"",
                   options->dir,
                   why);
@@ -207,10 +207,12 @@ run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, 
     };
     gate_problem_t problem;
     bus_err_t err = router_new(&router_options, &router, &problem);
+    if (err == BUS_FORBIDDEN) {
+        return EX_CONFIG; // it said what is wrong
+    }
     if (err != BUS_OK) {
         log_error("not_bound", "address=%s why=\"%s\"", problem.where, problem.why);
-        int failed = err == BUS_FORBIDDEN ? EX_CONFIG : EX_IOERR;
-        return err == BUS_CONFLICT ? EX_TEMPFAIL : failed;
+        return err == BUS_CONFLICT ? EX_TEMPFAIL : EX_IOERR;
     }
     loop_on_stop(loop, on_stop, router);
     loop_on_signal(loop, on_signal, router);

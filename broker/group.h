@@ -22,11 +22,11 @@ typedef struct {
     bus_view_t topic; // of BUS_UNAUTHORIZED_ACCESS: what it may not say on
 } group_problem_t;
 
-// Reads `body`, the array that `outer` came with. `peer`: who sent it, by CURVE; all of it is its
-// own, whatever source is said inside, and BUS_UNAUTHORIZED_ACCESS where it may not publish that;
-// NULL: trusted. Messages without id or time get one, without a
-// source the outer's. BUS_INVALID_TOPIC where a topic is not journaled or not for peers,
-// BUS_PAYLOAD_TOO_LARGE where there are more than BATCH_COUNT_MAX, else BUS_VALIDATION_FAILED.
+// Reads `body`, the array that `outer` came with. Messages without id or time get one, without a
+// source the outer's. `peer`: who sent it, by CURVE, whose name is then the source of all of them;
+// NULL: trusted. BUS_INVALID_TOPIC where a topic is not journaled or not for peers,
+// BUS_UNAUTHORIZED_ACCESS where its rules do not let `peer` publish it, BUS_PAYLOAD_TOO_LARGE where
+// there are more than BATCH_COUNT_MAX, else BUS_VALIDATION_FAILED.
 BUS_CHECK bus_err_t group_read(group_t *self,
                                bus_view_t body,
                                const header_t *outer,

@@ -281,7 +281,6 @@ router_new(const router_options_t *options, router_t **ret_self, gate_problem_t 
             log_error("access_not_loaded",
                       "problem=%s",
                       log_escape(view_from_text(problem), shown, sizeof(shown)));
-            *reterr_problem = (gate_problem_t){.where = "access", .why = "see above"};
             return BUS_FORBIDDEN;
         }
     }

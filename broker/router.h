@@ -24,7 +24,8 @@ typedef struct {
 } router_options_t;
 
 // Binds, starts committer and reader, and adds itself to the loop. BUS_CONFLICT where an address is
-// in use, BUS_IO; *reterr_problem says what is wrong where.
+// in use, BUS_IO; *reterr_problem says what is wrong where. BUS_FORBIDDEN where certificates or
+// rules cannot be read: that is logged already, with all that is wrong.
 BUS_CHECK bus_err_t router_new(const router_options_t *options,
                                router_t **ret_self,
                                gate_problem_t *reterr_problem);

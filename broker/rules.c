@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define OWN_NAME "{name}"
 
 typedef struct {
     const char *name;
@@ -99,7 +98,7 @@ put_row(rules_t *self, const char *name, const char *const rights[RULES_RIGHTS])
     return true;
 }
 
-// An array of `self`'s rows that the reader fills.
+// A rules_row_fn.
 static bool
 on_row(void *arg, const char *name, const char *const rights[RULES_RIGHTS])
 {
@@ -206,10 +205,10 @@ put_name(const char *text, bus_view_t name)
     assert(out != NULL);
     size_t size = 0;
     while (*text != '\0') {
-        if (strncmp(text, OWN_NAME, sizeof(OWN_NAME) - 1) == 0) {
+        if (strncmp(text, RULES_ROW_OWN_NAME, sizeof(RULES_ROW_OWN_NAME) - 1) == 0) {
             memcpy(out + size, name.data, name.size);
             size += name.size;
-            text += sizeof(OWN_NAME) - 1;
+            text += sizeof(RULES_ROW_OWN_NAME) - 1;
         } else {
             out[size++] = *text++;
         }

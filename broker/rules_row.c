@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OWN_NAME "{name}"
-
 bool
 rules_row_word(bus_view_t *rest, bus_view_t *ret_word)
 {
@@ -61,9 +59,9 @@ is_pattern(bus_view_t word, rules_right_t right)
 {
     char plain[TOPIC_SIZE_MAX + 1] = "";
     size_t size = 0;
-    const size_t own = sizeof(OWN_NAME) - 1;
+    const size_t own = sizeof(RULES_ROW_OWN_NAME) - 1;
     for (size_t i = 0; i < word.size && size < sizeof(plain); size++) {
-        bool is_own = word.size - i >= own && memcmp(word.data + i, OWN_NAME, own) == 0;
+        bool is_own = word.size - i >= own && memcmp(word.data + i, RULES_ROW_OWN_NAME, own) == 0;
         plain[size] = 'x';
         if (!is_own) {
             plain[size] = word.data[i];

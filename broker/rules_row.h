@@ -2,6 +2,8 @@
 #pragma once
 #include "rules.h"
 
+#define RULES_ROW_OWN_NAME "{name}" // in a pattern: the peer's own name
+
 typedef struct {
     char *name;                 // exact, or ends in `*`
     char *rights[RULES_RIGHTS]; // patterns with spaces between

@@ -23,7 +23,6 @@ enum {
 };
 
 #define US_A_SECOND 1000000
-#define SUFFIX ".cert"
 #define IPC_ADDRESS "localhost:"
 
 typedef struct {
@@ -113,8 +112,8 @@ static void
 take_file(roll_t *roll, const char *folder, const char *leaf, const rules_t *rules)
 {
     size_t size = strlen(leaf);
-    const size_t suffix = sizeof(SUFFIX) - 1;
-    if (size <= suffix || strcmp(leaf + size - suffix, SUFFIX) != 0) {
+    const size_t suffix = sizeof(CERT_SUFFIX) - 1;
+    if (size <= suffix || strcmp(leaf + size - suffix, CERT_SUFFIX) != 0) {
         return;
     }
     char path[CERT_PATH_SIZE + 256];

@@ -36,4 +36,5 @@ void zap_protect(const zap_t *self, void *socket);
 
 // Called once, where a stranger was let in, or nobody answers any more. `why` is a literal.
 typedef void(zap_failed_fn)(void *arg, const char *why);
+// Asks from now on, by a timer of the loop, until zap_destroy. `loop` and `arg` are borrowed.
 void zap_watch(zap_t *self, loop_t *loop, zap_failed_fn *fn, void *arg);

@@ -63,7 +63,7 @@ make(const cli_dir_t *dir, const char *name)
     if (err != BUS_OK) {
         return cli_fail(CLI_IO, "cannot write %s/certs: %s", dir->path, strerror(errno));
     }
-    printf("%s/" CERT_FOLDER "/%s.cert\n", dir->path, name);
+    printf("%s/" CERT_FOLDER "/%s" CERT_SUFFIX "\n", dir->path, name);
     return CLI_DONE;
 }
 

@@ -107,7 +107,7 @@ cli_secure_certificates(const cli_dir_t *dir, bool *ret_made)
 {
     char path[CLI_PATH_SIZE];
     *ret_made = false;
-    int status = cli_dir_join(dir, CERT_FOLDER "/" CERT_BROKER ".cert", path);
+    int status = cli_dir_join(dir, CERT_FOLDER "/" CERT_BROKER CERT_SUFFIX, path);
     if (status != CLI_DONE || access(path, F_OK) == 0) {
         return status;
     }
@@ -137,13 +137,13 @@ static int
 hand_to(const cli_dir_t *dir, const char *name, const cli_dir_t *part)
 {
     char leaf[LEAF_SIZE];
-    int status = give(dir, CERT_FOLDER "/", CERT_BROKER ".cert", part);
+    int status = give(dir, CERT_FOLDER "/", CERT_BROKER CERT_SUFFIX, part);
     if (status == CLI_DONE) {
-        snprintf(leaf, sizeof leaf, "%s.cert_secret", name);
+        snprintf(leaf, sizeof leaf, "%s" CERT_SUFFIX CERT_SECRET, name);
         status = give(dir, CERT_FOLDER "/", leaf, part);
     }
     if (status == CLI_DONE) {
-        snprintf(leaf, sizeof leaf, "%s.cert", name);
+        snprintf(leaf, sizeof leaf, "%s" CERT_SUFFIX, name);
         status = give(dir, CERT_FOLDER "/", leaf, part);
     }
     // Bucket knows the owner by it, and the bridge lets him in.

@@ -11,9 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SUFFIX ".cert"
-#define SECRET_SUFFIX "_secret" // czmq's, behind the other
-
 static const char no_key[] = "0000000000000000000000000000000000000000"; // czmq's for "none"
 
 bool
@@ -85,19 +82,20 @@ static bool
 find_files(const char *dir, const char *cert, char ret_path[CERT_PATH_SIZE], char *ret_broker)
 {
     if (strchr(cert, '/') == NULL) {
-        return snprintf(ret_path, CERT_PATH_SIZE, "%s/" CERT_FOLDER "/%s" SUFFIX, dir, cert) <
+        return snprintf(ret_path, CERT_PATH_SIZE, "%s/" CERT_FOLDER "/%s" CERT_SUFFIX, dir, cert) <
                    CERT_PATH_SIZE &&
-               snprintf(ret_broker, CERT_PATH_SIZE, "%s/" CERT_FOLDER "/" CERT_BROKER SUFFIX, dir) <
+               snprintf(
+                   ret_broker, CERT_PATH_SIZE, "%s/" CERT_FOLDER "/" CERT_BROKER CERT_SUFFIX, dir) <
                    CERT_PATH_SIZE;
     }
     size_t size = strlen(cert);
-    const size_t suffix = sizeof(SECRET_SUFFIX) - 1;
-    if (size > suffix && strcmp(cert + size - suffix, SECRET_SUFFIX) == 0) {
+    const size_t suffix = sizeof(CERT_SECRET) - 1;
+    if (size > suffix && strcmp(cert + size - suffix, CERT_SECRET) == 0) {
         size -= suffix;
     }
     int folder = (int) (strrchr(cert, '/') - cert);
     return snprintf(ret_path, CERT_PATH_SIZE, "%.*s", (int) size, cert) < CERT_PATH_SIZE &&
-           snprintf(ret_broker, CERT_PATH_SIZE, "%.*s/" CERT_BROKER SUFFIX, folder, cert) <
+           snprintf(ret_broker, CERT_PATH_SIZE, "%.*s/" CERT_BROKER CERT_SUFFIX, folder, cert) <
                CERT_PATH_SIZE;
 }
 
@@ -105,9 +103,9 @@ find_files(const char *dir, const char *cert, char ret_path[CERT_PATH_SIZE], cha
 static bus_err_t
 check_secret(const char *path, const char **reterr_why)
 {
-    char secret[CERT_PATH_SIZE + sizeof(SECRET_SUFFIX)];
+    char secret[CERT_PATH_SIZE + sizeof(CERT_SECRET)];
     struct stat file;
-    (void) snprintf(secret, sizeof(secret), "%s" SECRET_SUFFIX, path);
+    (void) snprintf(secret, sizeof(secret), "%s" CERT_SECRET, path);
     if (stat(secret, &file) != 0) {
         *reterr_why = "no such certificate: its .cert_secret is missing";
         return BUS_NOT_FOUND;
@@ -137,8 +135,8 @@ cert_load(const char *dir, const char *cert, cert_t *ret_self, const char **rete
     }
     err = check_secret(path, reterr_why);
     if (err == BUS_OK) {
-        char secret[CERT_PATH_SIZE + sizeof(SECRET_SUFFIX)];
-        (void) snprintf(secret, sizeof(secret), "%s" SECRET_SUFFIX, path);
+        char secret[CERT_PATH_SIZE + sizeof(CERT_SECRET)];
+        (void) snprintf(secret, sizeof(secret), "%s" CERT_SECRET, path);
         *reterr_why = "it is no certificate with a name and both keys";
         err = load_file(secret, true, ret_self);
     }
@@ -160,12 +158,12 @@ find_places(const char *dir, const char *name, places_t *ret_places)
     (void) snprintf(ret_places->folder, sizeof(ret_places->folder), "%s/" CERT_FOLDER, dir);
     (void) snprintf(ret_places->public_path,
                     sizeof(ret_places->public_path),
-                    "%s/%s" SUFFIX,
+                    "%s/%s" CERT_SUFFIX,
                     ret_places->folder,
                     name);
     (void) snprintf(ret_places->secret_path,
                     sizeof(ret_places->secret_path),
-                    "%s" SECRET_SUFFIX,
+                    "%s" CERT_SECRET,
                     ret_places->public_path);
 }
 
@@ -182,8 +180,8 @@ save(zcert_t *cert, const char *dir, const places_t *places)
         mkdtemp(aside) == NULL) {
         return BUS_IO;
     }
-    (void) snprintf(path, sizeof(path), "%s/new" SUFFIX, aside);
-    (void) snprintf(secret, sizeof(secret), "%s" SECRET_SUFFIX, path);
+    (void) snprintf(path, sizeof(path), "%s/new" CERT_SUFFIX, aside);
+    (void) snprintf(secret, sizeof(secret), "%s" CERT_SECRET, path);
     bool is_done = zcert_save(cert, path) == 0 && chmod(secret, 0600) == 0 &&
                    rename(secret, places->secret_path) == 0 &&
                    rename(path, places->public_path) == 0;

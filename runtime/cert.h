@@ -15,8 +15,10 @@ enum {
     CERT_PATH_SIZE = 4096,
 };
 
-#define CERT_BROKER "broker" // the name of the broker's own
-#define CERT_FOLDER "certs"  // of the system's folder
+#define CERT_BROKER "broker"  // the name of the broker's own
+#define CERT_FOLDER "certs"   // of the system's folder
+#define CERT_SUFFIX ".cert"   // of the public half's file
+#define CERT_SECRET "_secret" // behind the suffix, of the file with both; czmq's
 
 typedef struct {
     char name[CERT_NAME_MAX + 1];
