@@ -107,23 +107,6 @@ bridge_admit_enter(bridge_request_t *self)
 
 // --- What it claims ------------------------------------------------------------------------------
 
-// Refuses, unless this identity is refused so often that its refusals would fill the audit log.
-static void
-refuse(bridge_request_t *self, const bridge_ask_refusal_t *refusal)
-{
-    char key[BRIDGE_REQUEST_CALLER_SIZE];
-    (void) snprintf(key, sizeof(key), "refused %s", self->identity.role);
-    if (self->bridge->limit != NULL &&
-        !bridge_limit_take(
-             self->bridge->limit, view_from_text(key), BRIDGE_LIMIT_REFUSAL, self->started_us)
-             .allowed) {
-        bridge_answer_error(self,
-                            &(bridge_error_t){.err = BUS_RATE_LIMIT_EXCEEDED, .retry_after_s = 1});
-        return;
-    }
-    bridge_ask_refuse(self, refusal);
-}
-
 static bool
 refuse_requester(bridge_request_t *self)
 {
@@ -133,27 +116,27 @@ refuse_requester(bridge_request_t *self)
     for (size_t i = 0; i < sizeof(say_success) / sizeof(say_success[0]); i++) {
         says_success = says_success || strcmp(self->route->operation, say_success[i]) == 0;
     }
-    refuse(self,
-           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
-                                   .message = "Unauthorized requester",
-                                   .violation = refusal_not_yours.violation,
-                                   .operation = self->route->operation,
-                                   .requester = view_from_text(self->identity.role),
-                                   .says_success = says_success});
+    bridge_ask_refuse(self,
+                      &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                              .message = "Unauthorized requester",
+                                              .violation = refusal_not_yours.violation,
+                                              .operation = self->route->operation,
+                                              .requester = view_from_text(self->identity.role),
+                                              .says_success = says_success});
     return false;
 }
 
 static bool
 refuse_product(bridge_request_t *self, bus_view_t product, bus_view_t map)
 {
-    refuse(self,
-           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
-                                   .message = "this token is not for that product",
-                                   .violation = refusal_cross_product.violation,
-                                   .operation = self->route->operation,
-                                   .requester = view_from_text(self->identity.role),
-                                   .product = product,
-                                   .artifact_id = walk_text_at(map, "artifact_id")});
+    bridge_ask_refuse(self,
+                      &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                              .message = "this token is not for that product",
+                                              .violation = refusal_cross_product.violation,
+                                              .operation = self->route->operation,
+                                              .requester = view_from_text(self->identity.role),
+                                              .product = product,
+                                              .artifact_id = walk_text_at(map, "artifact_id")});
     return false;
 }
 
@@ -272,12 +255,13 @@ acts_on_system(const bridge_request_t *self)
 static bool
 refuse_owners(bridge_request_t *self)
 {
-    refuse(self,
-           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
-                                   .message = "tasks for this handler are the owner's to enqueue",
-                                   .violation = refusal_owner_only.violation,
-                                   .operation = self->route->operation,
-                                   .requester = view_from_text(self->identity.role)});
+    bridge_ask_refuse(
+        self,
+        &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                .message = "tasks for this handler are the owner's to enqueue",
+                                .violation = refusal_owner_only.violation,
+                                .operation = self->route->operation,
+                                .requester = view_from_text(self->identity.role)});
     return false;
 }
 
@@ -343,11 +327,11 @@ bridge_admit_publish(bridge_request_t *self, bus_view_t topic)
         topic_find(topic) == NULL || bridge_route_guarding(topic) != NULL) {
         return true; // a guarded one is asked for the owner next
     }
-    refuse(self,
-           &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
-                                   .message = "this topic is a service's own to say",
-                                   .violation = refusal_not_yours.violation,
-                                   .operation = self->route->operation,
-                                   .requester = view_from_text(self->identity.role)});
+    bridge_ask_refuse(self,
+                      &(bridge_ask_refusal_t){.err = BUS_UNAUTHORIZED_ACCESS,
+                                              .message = "this topic is a service's own to say",
+                                              .violation = refusal_not_yours.violation,
+                                              .operation = self->route->operation,
+                                              .requester = view_from_text(self->identity.role)});
     return false;
 }

@@ -355,9 +355,27 @@ pack_attempt(const bridge_request_t *self, pack_t *out)
     pack_pair_text(out, "address", self->link->address);
 }
 
+// Whether one more refusal of this identity is audited: the log is kept for ever, and nobody is to
+// fill it with what he may not.
+static bool
+is_audited(const bridge_request_t *self)
+{
+    char key[BRIDGE_REQUEST_CALLER_SIZE];
+    bridge_limit_t *limit = self->bridge->limit;
+    (void) snprintf(key, sizeof(key), "refused %s", self->identity.role);
+    return limit == NULL || !self->identity.is_set ||
+           bridge_limit_take(limit, view_from_text(key), BRIDGE_LIMIT_REFUSAL, self->started_us)
+               .allowed;
+}
+
 void
 bridge_ask_refuse(bridge_request_t *self, const bridge_ask_refusal_t *refusal)
 {
+    if (!is_audited(self)) {
+        bridge_answer_error(self,
+                            &(bridge_error_t){.err = BUS_RATE_LIMIT_EXCEEDED, .retry_after_s = 1});
+        return;
+    }
     kept_t *kept = malloc(sizeof(*kept));
     assert(kept != NULL && self->state_data == NULL);
     *kept = (kept_t){

@@ -32,7 +32,7 @@ void bridge_ask_cancel(bridge_request_t *self);
 
 // Refuses with 403, after the attempt was journaled for the audit (bucket.refused). Bucket's reply
 // says what it made of it (decision, rule, violation_type, escalation); without one the answer
-// names the entry that there will be.
+// names the entry that there will be. An identity that is refused too often gets 429 instead.
 typedef struct {
     bus_err_t err;
     const char *message;    // a literal

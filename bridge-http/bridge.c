@@ -103,6 +103,9 @@ on_sweep_due(void *arg)
     bridge_journal_sweep(self->journal, now_us);
     bridge_hub_sweep(self->hub, now_us);
     bridge_denials_sweep(self->denials, now_us);
+    if (self->tokens != NULL) {
+        bridge_tokens_sweep(self->tokens, self, now_us);
+    }
     for (unsigned i = 0; i < BRIDGE_PORT_COUNT; i++) {
         if (self->ports[i].daemon != NULL) {
             bridge_link_sweep(&self->ports[i], now_us);

@@ -183,6 +183,7 @@ check_framing(const bridge_guard_head_t *head)
                                        "Content-Type",
                                        "Authorization",
                                        "Expect",
+                                       "X-Requester-Id",
                                        "Idempotency-Key"};
     for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
         if (count_of(head, once[i]) > 1) {

@@ -1,5 +1,6 @@
 // tokens.c - recognising who sends a token.
 #include "tokens.h"
+#include "grants.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/owner.h"
@@ -15,6 +16,7 @@ struct bridge_tokens {
     char dir[PATH_SIZE];
     token_list_t *list;       // empty where the file could not be read
     token_file_stamp_t stamp; // of the file that was read last
+    bridge_grants_t *grants;  // what changes in it
 };
 
 // Reads the file where it is another one than before.
@@ -28,7 +30,9 @@ refresh(bridge_tokens_t *self, bool is_first)
     size_t line = 0;
     self->stamp = stamp;
     bus_err_t err = token_file_read(self->path, self->list, &line);
-    if (err == BUS_OK || err == BUS_NOT_FOUND) {
+    bool is_read = err == BUS_OK || err == BUS_NOT_FOUND;
+    bridge_grants_note(self->grants, is_read ? self->list : NULL);
+    if (is_read) {
         log_info("tokens_read", "count=%zu", self->list->count);
         return BUS_OK;
     }
@@ -44,6 +48,7 @@ bridge_tokens_new(const char *path, const char *dir)
     (void) snprintf(self->path, sizeof(self->path), "%s", path);
     (void) snprintf(self->dir, sizeof(self->dir), "%s", dir);
     self->list = token_list_new();
+    self->grants = bridge_grants_new();
     bus_err_t err = refresh(self, true);
     if (err == BUS_FORBIDDEN) {
         fprintf(stderr, "bhiv bridge: %s may be read by others: chmod 600 it\n", path);
@@ -62,6 +67,7 @@ bridge_tokens_destroy(bridge_tokens_t **self_p)
     bridge_tokens_t *self = *self_p;
     if (self != NULL) {
         token_list_destroy(&self->list);
+        bridge_grants_destroy(&self->grants);
         free(self);
         *self_p = NULL;
     }
@@ -84,6 +90,13 @@ bridge_tokens_identify(bridge_tokens_t *self, bus_view_t given)
             .is_set = true, .is_owner = true, .products = UINT32_MAX, .role = TOKEN_ROLE_OWNER};
     }
     return identity;
+}
+
+void
+bridge_tokens_sweep(bridge_tokens_t *self, bridge_t *bridge, uint64_t now_us)
+{
+    (void) refresh(self, false);
+    bridge_grants_sweep(self->grants, bridge, now_us);
 }
 
 bool

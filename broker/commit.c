@@ -167,6 +167,7 @@ static void
 release_record(release_t *self, const batch_item_t *item)
 {
     router_t *router = self->router;
+    warden_committed(router, item);
     if (!item->grouped) {
         answer_published(self, item);
     }
@@ -276,6 +277,7 @@ commit_read(router_t *self)
         gather_done(self->gather);
         commit_flush(self); // the disk works while we answer
         release_block(self, zmq_msg_data(&block), zmq_msg_size(&block), latency_us);
+        commit_flush(self); // what that brought about
         commit_tell_reader(self);
     }
     zmq_msg_close(&block);

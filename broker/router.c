@@ -243,7 +243,8 @@ make(const router_options_t *options)
     self->header = pack_new();
     self->body = pack_new();
     if (options->zap != NULL) {
-        self->who = who_new(options->dir);
+        self->grants = grant_log_new();
+        self->who = who_new(options->dir, self->grants);
         self->breach = breach_new();
         egress_guard(self->egress, self->who, warden_on_subscription, self);
     }
@@ -266,6 +267,8 @@ start(router_t *self)
     loop_add_socket(loop, gate_monitor(self->gate, GATE_IN), on_monitor, self);
     loop_add_socket(loop, gate_monitor(self->gate, GATE_OUT), on_monitor, self);
     loop_add_timer(loop, TICK_MS, 0, on_tick, self);
+    warden_tell(self, false); // who is known
+    commit_flush(self);
 }
 
 bus_err_t
@@ -275,7 +278,7 @@ router_new(const router_options_t *options, router_t **ret_self, gate_problem_t 
     take_position(self);
     if (self->who != NULL) {
         char problem[RULES_PROBLEM_SIZE] = "";
-        bus_err_t known = who_load(self->who, NULL, NULL, problem);
+        bus_err_t known = who_load(self->who, NULL, NULL, true, problem);
         if (known != BUS_OK) {
             char shown[RULES_PROBLEM_SIZE + 64];
             log_error("access_not_loaded",
@@ -320,6 +323,7 @@ router_destroy(router_t **self_p)
     consumer_table_destroy(&self->consumers);
     who_destroy(&self->who);
     breach_destroy(&self->breach);
+    grant_log_destroy(&self->grants);
     pack_destroy(&self->header);
     pack_destroy(&self->body);
     free(self);

@@ -55,11 +55,14 @@ struct router {
     stats_t stats;
     router_position_t position;
     router_refusals_t refusals;
-    who_t *who;               // NULL: an open bus
-    breach_t *breach;         // likewise
-    uint64_t handshakes_told; // of stats.handshakes_refused, to `breach`
-    uint64_t told_head;       // the head that the reader knows of
-    uint64_t commit_started;  // microseconds, boot clock, of the block in commit
+    who_t *who;                  // NULL: an open bus
+    breach_t *breach;            // likewise
+    grant_log_t *grants;         // likewise
+    char grant_id[ID_TEXT_SIZE]; // of the grant in commit; "": none
+    bool is_load_failed;         // certificates and rules were not read the last time
+    uint64_t handshakes_told;    // of stats.handshakes_refused, to `breach`
+    uint64_t told_head;          // the head that the reader knows of
+    uint64_t commit_started;     // microseconds, boot clock, of the block in commit
     bool is_stopping;
     bool is_looking;      // at who does not read: a timer is set
     bool is_trim_pending; // a trim is in some block
@@ -142,6 +145,9 @@ void warden_on_subscription(void *arg,
 void warden_count_handshakes(router_t *self);
 // Reads certificates and rules again; `why` is for the log.
 void warden_load(router_t *self, const char *why);
+// A record came back: where it is the grant that was in commit, the next one follows; one that was
+// not journaled is tried again at the tick.
+void warden_committed(router_t *self, const batch_item_t *item);
 // Journals what is due, or all of it.
 void warden_tell(router_t *self, bool is_last);
 void warden_tick(router_t *self);

@@ -1,5 +1,6 @@
 // rules.c - rows, and one name's rights made ready to be asked for each message.
 #include "rules.h"
+#include "proto/text.h"
 #include "proto/topic.h"
 #include "rules_row.h"
 #include <assert.h>
@@ -24,6 +25,7 @@ struct rules {
     rules_row_t *rows; // `room` of them
     size_t count;
     size_t room;
+    char hash[SHA256_HEX_SIZE]; // of the file; "": there was none
 };
 
 const char *
@@ -116,7 +118,8 @@ rules_load(const char *path, rules_t **ret_self, char reterr_problem[RULES_PROBL
                        put_row(self, preset->name, preset->rights);
         assert(is_good); // access.def is ours
     }
-    bus_err_t err = path == NULL ? BUS_OK : rules_row_read(path, on_row, self, reterr_problem);
+    bus_err_t err =
+        path == NULL ? BUS_OK : rules_row_read(path, on_row, self, self->hash, reterr_problem);
     if (err != BUS_OK) {
         return err;
     }
@@ -138,6 +141,55 @@ rules_destroy(rules_t **self_p)
     free(self->rows);
     free(self);
     *self_p = NULL;
+}
+
+const char *
+rules_hash(const rules_t *self)
+{
+    return self->hash;
+}
+
+static bool
+is_same_row(const rules_row_t *a, const rules_row_t *b)
+{
+    for (int i = 0; i < RULES_RIGHTS; i++) {
+        if (strcmp(a->rights[i], b->rights[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Names of `of` whose row in `from` is another, or none; with `is_missing` only the latter.
+static size_t
+add_names(const rules_t *of, const rules_t *from, bool is_missing, text_t *names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < of->count; i++) {
+        const rules_row_t *row = &of->rows[i];
+        const rules_row_t *other = find_row(from, view_from_text(row->name));
+        if (other == NULL || (!is_missing && !is_same_row(row, other))) {
+            text_add_format(names, "%s ", row->name);
+            count++;
+        }
+    }
+    return count;
+}
+
+size_t
+rules_differ(const rules_t *a, const rules_t *b, char *ret_names, size_t size)
+{
+    static const char more[] = "...";
+    BUS_AUTO(text_destroy) text_t *names = text_new();
+    size_t count = add_names(b, a, false, names) + add_names(a, b, true, names);
+    bus_view_t all = text_view(names);
+    size_t kept = all.size == 0 ? 0 : all.size - 1; // without the last blank
+    bool fits = kept < size;
+    while (!fits && kept > 0 && (kept + sizeof(more) > size || all.data[kept - 1] != ' ')) {
+        kept--;
+    }
+    (void) snprintf(ret_names, size, "%.*s%s", (int) kept, all.data, fits ? "" : more);
+    return count;
 }
 
 // The row that holds for a name, or NULL.

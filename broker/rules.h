@@ -15,6 +15,7 @@
 #include "proto/auto.h"
 #include "proto/error.h"
 #include "proto/view.h"
+#include "runtime/sha256.h"
 #include <stdbool.h>
 
 typedef enum {
@@ -43,6 +44,12 @@ BUS_CHECK bus_err_t rules_load(const char *path,
                                rules_t **ret_self,
                                char reterr_problem[RULES_PROBLEM_SIZE]);
 void rules_destroy(rules_t **self_p);
+
+// SHA-256 of the file's bytes, in hex digits; "" where there was none.
+const char *rules_hash(const rules_t *self);
+// How many names' rows are others in `b` than in `a`, or are in one of them alone. Writes the first
+// of the names, with blanks between, and "..." where there are more than fit.
+size_t rules_differ(const rules_t *a, const rules_t *b, char *ret_names, size_t size);
 
 // --- One name's ---------------------------------------------------------------------------------
 

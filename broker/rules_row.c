@@ -283,8 +283,10 @@ bus_err_t
 rules_row_read(const char *path,
                rules_row_fn *fn,
                void *arg,
+               char ret_hash[SHA256_HEX_SIZE],
                char reterr_problem[RULES_PROBLEM_SIZE])
 {
+    ret_hash[0] = '\0';
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         return BUS_OK;
@@ -305,6 +307,7 @@ rules_row_read(const char *path,
         err = problem(reterr_problem, "it is over 1 MiB");
     } else {
         err = rules_row_parse(view_from(text, size), fn, arg, reterr_problem);
+        sha256_hex(view_from(text, size), ret_hash);
     }
     if (fd >= 0) {
         close(fd);

@@ -12,11 +12,13 @@ typedef struct {
 // Called for each row of the file, in its order. False: there is no more room.
 typedef bool(rules_row_fn)(void *arg, const char *name, const char *const rights[RULES_RIGHTS]);
 
-// Reads and checks a whole file, and calls `fn` once it is known to be good. Nothing at `path` is
-// no row. BUS_INVALID_REQUEST, BUS_IO: *reterr_problem says what is wrong where.
+// Reads and checks a whole file, and calls `fn` once it is known to be good; `ret_hash`: SHA-256 of
+// it. Nothing at `path` is no row, and "". BUS_INVALID_REQUEST, BUS_IO: *reterr_problem says what
+// is wrong where.
 BUS_CHECK bus_err_t rules_row_read(const char *path,
                                    rules_row_fn *fn,
                                    void *arg,
+                                   char ret_hash[SHA256_HEX_SIZE],
                                    char reterr_problem[RULES_PROBLEM_SIZE]);
 // The same from memory.
 BUS_CHECK bus_err_t rules_row_parse(bus_view_t text,

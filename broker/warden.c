@@ -8,8 +8,6 @@
 #include "runtime/log.h"
 #include <sys/socket.h>
 
-#define TOPIC "governance.access" // what is told of breaches
-
 enum { SUBJECT_SHOWN = 200 };
 
 // --- Breaches ----------------------------------------------------------------------------------
@@ -47,22 +45,13 @@ warden_count_handshakes(router_t *self)
     }
 }
 
-// Has one fact journaled, as the bus's own word.
+// Has the fact in self->body journaled, as the bus's own word.
 static bool
-tell(void *arg, const breach_fact_t *fact)
+say(router_t *self, const char *id)
 {
-    router_t *self = arg;
-    const schema_access_refused_t said = {
-        .name = view_from_text(fact->name),
-        .reason = view_from_text(fact->reason),
-        .count = {.has = true, .value = (int64_t) fact->count},
-        .subject = fact->subject,
-    };
-    char id[ID_TEXT_SIZE];
-    id_make(id);
     batch_entry_t entry = {
         .kind = BATCH_RECORD,
-        .topic = VIEW_LITERAL(TOPIC),
+        .topic = VIEW_LITERAL(GRANT_TOPIC),
         .header = {.id = view_from_text(id),
                    .source = VIEW_LITERAL("$bus"),
                    .time = clock_wall_us()},
@@ -71,8 +60,6 @@ tell(void *arg, const breach_fact_t *fact)
     header_encode(&entry.header, plain);
     pack_clear(self->header);
     header_restamp(pack_view(plain), &(header_stamp_t){.journaled = true}, self->header);
-    pack_clear(self->body);
-    schema_encode(&SCHEMA_access_refused, &said, self->body);
     entry.header_bytes = pack_view(self->header);
     entry.body = pack_view(self->body);
     size_t bytes = entry.topic.size + entry.body.size + 2 * entry.header_bytes.size;
@@ -83,11 +70,60 @@ tell(void *arg, const breach_fact_t *fact)
     return true;
 }
 
+static bool
+tell(void *arg, const breach_fact_t *fact)
+{
+    router_t *self = arg;
+    const schema_access_t said = {
+        .name = view_from_text(fact->name),
+        .reason = view_from_text(fact->reason),
+        .count = {.has = true, .value = (int64_t) fact->count},
+        .subject = fact->subject,
+    };
+    char id[ID_TEXT_SIZE];
+    id_make(id);
+    pack_clear(self->body);
+    schema_encode(&SCHEMA_access, &said, self->body);
+    return say(self, id);
+}
+
+// One at a time: the next one follows when this one is durable.
+static void
+tell_grant(router_t *self, bool is_last)
+{
+    bool is_waiting = self->grant_id[0] != '\0';
+    const grant_t *grant =
+        is_waiting ? NULL : grant_log_next(self->grants, clock_boot_ms(), is_last);
+    if (grant == NULL) {
+        return;
+    }
+    pack_clear(self->body);
+    grant_pack(grant, self->body);
+    id_make(self->grant_id);
+    if (!say(self, self->grant_id)) {
+        self->grant_id[0] = '\0'; // the next second
+    }
+}
+
 void
 warden_tell(router_t *self, bool is_last)
 {
     if (self->breach != NULL) {
         breach_tell(self->breach, clock_boot_ms(), is_last, tell, self);
+        tell_grant(self, is_last);
+    }
+}
+
+void
+warden_committed(router_t *self, const batch_item_t *item)
+{
+    if (self->grant_id[0] == '\0' || !view_is(batch_piece(item, item->id), self->grant_id)) {
+        return;
+    }
+    self->grant_id[0] = '\0';
+    if (item->err == BUS_OK) {
+        grant_log_done(self->grants);
+        tell_grant(self, self->is_stopping);
     }
 }
 
@@ -110,13 +146,20 @@ warden_load(router_t *self, const char *why)
     }
     uint32_t known = who_count(self->who);
     gate_read(self->gate); // so that no descriptor is another's already
-    bus_err_t err = who_load(self->who, cut, self, problem);
-    if (err == BUS_OK && who_count(self->who) == known && !view_is(VIEW_LITERAL("SIGHUP"), why)) {
+    bool is_asked = view_is(VIEW_LITERAL("SIGHUP"), why);
+    bus_err_t err = who_load(self->who, cut, self, is_asked, problem);
+    bool is_news = is_asked || !self->is_load_failed;
+    self->is_load_failed = err != BUS_OK;
+    if (err == BUS_OK && who_count(self->who) == known && !is_asked) {
         return; // the folder's time is too young to be trusted, see who.c
     }
     if (err == BUS_OK) {
         log_info("access_loaded", "why=%s certificates=%u", why, who_count(self->who));
         return;
+    }
+    if (is_news) {
+        const grant_t grant = {.kind = GRANT_ACCESS_NOT_LOADED, .count = 1, .name = "access.zpl"};
+        grant_log_add(self->grants, &grant, clock_boot_ms());
     }
     char shown[RULES_PROBLEM_SIZE + 64];
     log_error("access_not_loaded",

@@ -5,6 +5,7 @@
 // and changes nothing. `Peer-Address` of ipc begins with "localhost:", of tcp with digits. So who
 // comes by tcp without ZAP having said so is a stranger, not trusted.
 #include "who.h"
+#include "proto/text.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include <assert.h>
@@ -23,6 +24,7 @@ enum {
 };
 
 #define US_A_SECOND 1000000
+#define ACCESS_FILE "access.zpl"
 #define IPC_ADDRESS "localhost:"
 
 typedef struct {
@@ -32,7 +34,9 @@ typedef struct {
 } roll_t;
 
 struct who {
-    const char *dir; // borrowed
+    const char *dir;     // borrowed
+    grant_log_t *grants; // borrowed
+    rules_t *rules;      // those in force; NULL: nothing was read yet
     roll_t *roll;
     who_peer_t stranger;
     const who_peer_t *last;  // who spoke last: mostly the next one, too
@@ -182,14 +186,112 @@ move_on(who_t *self, const roll_t *roll, who_cut_fn *fn, void *arg)
     }
 }
 
+// --- What is another than before ---------------------------------------------------------------
+
+static void
+note(who_t *self, grant_kind_t kind, const char *name)
+{
+    grant_t grant = {.kind = kind, .count = 1};
+    (void) snprintf(grant.name, sizeof(grant.name), "%s", name);
+    grant_log_add(self->grants, &grant, clock_boot_ms());
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+    const who_peer_t *const *left = a;
+    const who_peer_t *const *right = b;
+    return strcmp((*left)->name, (*right)->name);
+}
+
+// The peers in the order of their names. The caller frees it.
+static const who_peer_t **
+sort_roll(const roll_t *roll)
+{
+    const who_peer_t **sorted = calloc(WHO_MAX, sizeof(*sorted));
+    assert(sorted != NULL);
+    for (uint32_t i = 0; i < roll->count; i++) {
+        sorted[i] = &roll->peers[i];
+    }
+    qsort(sorted, roll->count, sizeof(*sorted), by_name);
+    return sorted;
+}
+
+// One fact for all, at a start: a change while nobody looked shows in its hash.
+static void
+note_roll(who_t *self, const roll_t *roll)
+{
+    grant_t grant = {.kind = GRANT_CERTIFICATES_KNOWN, .count = roll->count, .name = CERT_FOLDER};
+    const who_peer_t **sorted = sort_roll(roll);
+    BUS_AUTO(text_destroy) text_t *lines = text_new();
+    for (uint32_t i = 0; i < roll->count; i++) {
+        text_add_format(lines, "%s %s\n", sorted[i]->name, sorted[i]->key);
+    }
+    free(sorted);
+    sha256_hex(text_view(lines), grant.hash);
+    grant_log_add(self->grants, &grant, clock_boot_ms());
+}
+
+// Walks both in the order of their names.
+static void
+note_peers(who_t *self, const roll_t *roll)
+{
+    const who_peer_t **old = sort_roll(self->roll);
+    const who_peer_t **new = sort_roll(roll);
+    uint32_t i = 0;
+    uint32_t j = 0;
+    while (i < self->roll->count || j < roll->count) {
+        int order = i == self->roll->count ? 1 : j == roll->count ? -1 : by_name(&old[i], &new[j]);
+        if (order < 0) {
+            note(self, GRANT_CERTIFICATE_REVOKED, old[i]->name);
+        } else if (order > 0) {
+            note(self, GRANT_CERTIFICATE_ADDED, new[j]->name);
+        } else if (strcmp(old[i]->key, new[j]->key) != 0) {
+            note(self, GRANT_CERTIFICATE_REPLACED, new[j]->name);
+        }
+        i += order <= 0;
+        j += order >= 0;
+    }
+    free(old);
+    free(new);
+}
+
+static void
+note_rules(who_t *self, const rules_t *before, const rules_t *rules)
+{
+    grant_t grant = {.kind = GRANT_RULES_LOADED, .name = ACCESS_FILE};
+    grant.count = rules_differ(before, rules, grant.subject, sizeof(grant.subject));
+    (void) snprintf(grant.hash, sizeof(grant.hash), "%s", rules_hash(rules));
+    grant_log_add(self->grants, &grant, clock_boot_ms());
+}
+
+static void
+note_changes(who_t *self, const roll_t *roll, const rules_t *rules, bool is_asked)
+{
+    if (self->rules != NULL) {
+        note_peers(self, roll);
+        if (is_asked || strcmp(rules_hash(self->rules), rules_hash(rules)) != 0) {
+            note_rules(self, self->rules, rules);
+        }
+        return;
+    }
+    note_roll(self, roll);
+    BUS_AUTO(rules_destroy) rules_t *shipped = NULL;
+    char problem[RULES_PROBLEM_SIZE];
+    bus_err_t err = rules_load(NULL, &shipped, problem);
+    assert(err == BUS_OK); // there is no file
+    note_rules(self, shipped, rules);
+}
+
 bus_err_t
-who_load(who_t *self, who_cut_fn *fn, void *arg, char reterr_problem[RULES_PROBLEM_SIZE])
+who_load(
+    who_t *self, who_cut_fn *fn, void *arg, bool is_asked, char reterr_problem[RULES_PROBLEM_SIZE])
 {
     char path[CERT_PATH_SIZE];
     char folder[CERT_PATH_SIZE];
     BUS_AUTO(rules_destroy) rules_t *rules = NULL;
     BUS_AUTO(roll_destroy) roll_t *roll = roll_new();
-    (void) snprintf(path, sizeof(path), "%s/access.zpl", self->dir);
+    (void) snprintf(path, sizeof(path), "%s/" ACCESS_FILE, self->dir);
     (void) snprintf(folder, sizeof(folder), "%s/" CERT_FOLDER, self->dir);
     struct stat before = {.st_mtim = {0}};
     (void) stat(folder, &before);
@@ -201,10 +303,14 @@ who_load(who_t *self, who_cut_fn *fn, void *arg, char reterr_problem[RULES_PROBL
         roll_destroy(&roll);
         return err;
     }
+    note_changes(self, roll, rules, is_asked);
     move_on(self, roll, fn, arg);
     roll_destroy(&self->roll);
+    rules_destroy(&self->rules);
     self->roll = roll;
+    self->rules = rules;
     roll = NULL;
+    rules = NULL;
     self->last = NULL;
     self->read_at = before.st_mtim;
     self->is_settled =
@@ -226,11 +332,12 @@ who_is_stale(const who_t *self)
 // --- Life --------------------------------------------------------------------------------------
 
 who_t *
-who_new(const char *dir)
+who_new(const char *dir, grant_log_t *grants)
 {
     who_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
     self->dir = dir;
+    self->grants = grants;
     self->roll = roll_new();
     self->stranger.rules = rules_of(NULL, VIEW_NONE);
     for (int i = 0; i < 2; i++) {
@@ -248,6 +355,7 @@ who_destroy(who_t **self_p)
         return;
     }
     roll_destroy(&self->roll);
+    rules_destroy(&self->rules);
     rules_set_destroy(&self->stranger.rules);
     free(self->seen[0]);
     free(self->seen[1]);

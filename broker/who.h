@@ -10,6 +10,7 @@
 #include "proto/view.h"
 #include "rules.h"
 #include "runtime/cert.h"
+#include "runtime/grant.h"
 #include <stdbool.h>
 #include <zmq.h>
 
@@ -26,19 +27,18 @@ typedef struct {
 
 typedef struct who who_t;
 
-// `dir`: the system's folder; borrowed. It knows nobody yet.
-who_t *who_new(const char *dir);
+// `dir`: the system's folder. `grants` takes what changes. Both borrowed. It knows nobody yet.
+who_t *who_new(const char *dir, grant_log_t *grants);
 void who_destroy(who_t **self_p);
 
 // Ends the connection; called for each of a name that is gone, or whose key or rules are others.
 typedef void(who_cut_fn)(void *arg, gate_door_t door, int fd);
 // Reads certificates and rules (again). Where they cannot be read what was known stays. `fn` may be
-// NULL. BUS_INVALID_REQUEST, BUS_IO: `reterr_problem` says what is wrong where. Peers from before
-// are no longer valid.
-BUS_CHECK bus_err_t who_load(who_t *self,
-                             who_cut_fn *fn,
-                             void *arg,
-                             char reterr_problem[RULES_PROBLEM_SIZE]);
+// NULL. What is another than before is noted as a grant; `is_asked`: the rules in any case.
+// BUS_INVALID_REQUEST, BUS_IO: `reterr_problem` says what is wrong where. Peers from before are no
+// longer valid.
+BUS_CHECK bus_err_t who_load(
+    who_t *self, who_cut_fn *fn, void *arg, bool is_asked, char reterr_problem[RULES_PROBLEM_SIZE]);
 // Whether the folder of certificates has changed since they were read.
 bool who_is_stale(const who_t *self);
 

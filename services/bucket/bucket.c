@@ -1,7 +1,7 @@
 // bucket.c - Bucket as two tables: what it applies, and what it answers.
 #include "bucket.h"
 
-#include "access_refused.h"
+#include "access.h"
 #include "artifact.h"
 #include "audit.h"
 #include "audit_places.h"
@@ -75,10 +75,10 @@ static const service_apply_row_t applies[] = {
      false,
      false},
     {"governance.access",
-     &SCHEMA_access_refused,
+     &SCHEMA_access,
      false,
-     bucket_access_refused_apply,
-     "what the broker refused",
+     bucket_access_apply,
+     "refusals, and changes of who may what",
      false,
      false},
     {"governance.clock.ahead", NULL, false, bucket_retention_clock, "sweeps wait", false, false},

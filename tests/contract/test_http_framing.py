@@ -70,6 +70,7 @@ MALFORMED = {
     "two hosts": b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\n\r\n",
     "two origins": post(b"Host: localhost", LENGTH, b"Origin: http://localhost", b"Origin: http://a"),
     "two idempotency keys": post(b"Host: localhost", LENGTH, b"Idempotency-Key: 1", b"Idempotency-Key: 2"),
+    "two requesters": post(b"Host: localhost", LENGTH, b"X-Requester-Id: a", b"X-Requester-Id: b"),
     "no host": b"GET /health HTTP/1.1\r\nX: y\r\n\r\n",
     "%00 in the path": b"GET /health%00b HTTP/1.1\r\n" + HOST + b"\r\n",
     "%00 in the query": b"GET /health?a=%00 HTTP/1.1\r\n" + HOST + b"\r\n",

@@ -605,13 +605,18 @@ def test_an_identity_has_its_own_limit_beside_that_of_its_address(limited):
     assert limited.call(other, "GET", "/openapi.json").status_code == 200
 
 
-def test_refusals_are_audited_up_to_a_limit(limited):
-    token = limited.token("refused_one")
+@pytest.mark.parametrize("method,path,body", [
+    ("POST", "/bucket/audit/append", {**HOLD, "product": "ai_avatar"}),
+    ("DELETE", "/bucket/artifact/any", {}),
+    ("POST", "/bucket/request", {"channel": "none"}),
+    ("PUT", "/core/karma-forwarding", {"enabled": True})])
+def test_refusals_are_audited_up_to_a_limit(limited, method, path, body):
+    token = limited.token(name("refused"))
     start = time.monotonic()
-    body = json.dumps({**HOLD, "product": "ai_avatar"})
+    body = json.dumps(body)
 
     def some(_):
-        return statuses_of(limited, f"Authorization: Bearer {token}\r\n", "POST", "/bucket/audit/append", body, 40)
+        return statuses_of(limited, f"Authorization: Bearer {token}\r\n", method, path, body, 40)
 
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
         seen = [status for part in pool.map(some, range(10)) for status in part]

@@ -1,7 +1,9 @@
 """The whole system over tcp by certificates: each part does its work within its own row of the rules,
 and what is refused is in Bucket's audit log."""
 
+import hashlib
 import json
+import signal
 import subprocess
 
 import pytest
@@ -123,6 +125,107 @@ def test_what_is_refused_is_in_the_audit_log(secure):
     row = eventually(entry, what="the audit entry")[0]
     assert row["decision"] == "refused" and row["error_code"] == "UNAUTHORIZED_ACCESS"
     assert row["details"]["reason"] in ("publish", "request")
+
+
+# --- What changes who may do what ------------------------------------------------------------------
+
+
+def changes(secure):
+    """[(reason, name, details)] of the audit log's entries about changes."""
+    done = secure.tool("owner", "audit", "log", "--format=json", "--event-type=governance", "--limit=1000")
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    rows = [row["details"] for row in rows if row["operation"] == "governance.access" and "kind" in row["details"]]
+    return [(row["reason"], row["name"], row) for row in rows]
+
+
+def changed(secure, reason, name, has=lambda row: True):
+    """The details of the first such entry that has what is asked for, once it is there."""
+
+    def find():
+        return [row for *what, row in changes(secure) if what == [reason, name] and has(row)]
+
+    return eventually(find, every=0.1, what=f"an entry: {reason} {name}")[0]
+
+
+def test_the_audit_log_begins_with_who_is_known(secure):
+    known = changed(secure, "certificates_known", "certs")
+    assert known["count"] == len(PARTS) + 3 and len(known["hash"]) == 64
+    rules = changed(secure, "rules_loaded", "access.zpl")
+    assert rules["count"] == 0 and "hash" not in rules
+
+
+def test_a_certificate_that_is_made_or_revoked_is_in_the_audit_log(secure):
+    folder = secure.bus.folder
+    assert make_cert(secure.bhiv, folder, "agent_new")[0] == 0
+    assert changed(secure, "certificate_added", "agent_new")["count"] == 1
+    (folder / "certs" / "agent_new.cert").unlink()
+    (folder / "certs" / "agent_new.cert_secret").unlink()
+    assert make_cert(secure.bhiv, folder, "agent_second")[0] == 0
+    changed(secure, "certificate_added", "agent_second")
+    assert make_cert(secure.bhiv, folder, "agent_second", "--revoke")[0] == 0
+    changed(secure, "certificate_revoked", "agent_second")
+    changed(secure, "certificate_revoked", "agent_new")
+
+
+def test_rules_that_are_read_again_are_in_the_audit_log(secure):
+    text = 'peer\n    name = "agent_*"\n    publish = "agent.>"\n'
+    secure.bus.write_access(text)
+    secure.bus.program.signal(signal.SIGHUP)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    row = changed(secure, "rules_loaded", "access.zpl", lambda row: row.get("hash") == digest)
+    assert row["count"] == 1 and row["subject"] == "agent_*"
+    secure.bus.write_access("nonsense\n")
+    secure.bus.program.signal(signal.SIGHUP)
+    changed(secure, "access_not_loaded", "access.zpl")
+    (secure.bus.folder / "access.zpl").unlink()
+    secure.bus.program.signal(signal.SIGHUP)
+    changed(secure, "rules_loaded", "access.zpl", lambda row: row["count"] == 1 and "hash" not in row)
+
+
+def make_token(secure, *words):
+    done = subprocess.run(
+        [secure.bhiv, "token", *words, "--dir", str(secure.folder / "tokens")],
+        capture_output=True, text=True, timeout=20, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1] if done.stdout else ""
+
+
+def test_a_token_that_is_made_or_revoked_is_in_the_audit_log_without_its_secret(secure):
+    base = free_port_base()
+    tokens = secure.folder / "tokens"
+    first = make_token(secure, "create", "--role=bhiv_core", "--product=gurukul")
+    argv = [secure.bhiv, "bridge", "--dir", str(tokens), "--secure", *secure.words("bhiv_bridge")]
+    argv += [f"--{name}-port=0" for name in ("karma", "bucket", "core", "workflow")] + [f"--console-port={base}"]
+    with open(secure.folder / "bridge2.log", "wb") as log:
+        bridge = Program(argv, log=log.name)
+    try:
+        known = changed(secure, "tokens_known", "tokens")
+        assert known["count"] == 1
+        assert known["hash"] == hashlib.sha256((tokens / "tokens").read_bytes()).hexdigest()
+        token = make_token(secure, "create", "--role=agent_x", "--product=gurukul,ai_avatar", "--expires=1d")
+        row = changed(secure, "token_added", "agent_x")
+        ident, secret = token.split("_")[1:]
+        assert row["subject"] == ident and row["products"] == "ai_avatar,gurukul" and row["expires_at"] > 0
+        make_token(secure, "revoke", first.split("_")[1])
+        assert changed(secure, "token_revoked", "bhiv_core")["subject"] == first.split("_")[1]
+        (tokens / "tokens").write_text("nonsense\n")
+        changed(secure, "tokens_not_loaded", "tokens")
+        (tokens / "tokens").write_text("")
+        assert changed(secure, "token_revoked", "agent_x")["subject"] == ident
+        assert secret not in json.dumps(changes(secure))
+    finally:
+        bridge.stop()
+
+
+def test_nobody_says_over_http_what_the_bridge_says_of_tokens(secure):
+    said = {"kind": "changed", "name": "forged", "reason": "token_added", "count": 1}
+    answer = requests.post(secure.url("console", "/bus/publish"), json={"topic": "governance.access", "data": said}, timeout=5)
+    assert answer.status_code == 403, answer.text
+    assert secure.tool("owner", "pub", "governance.access", json.dumps(said)).returncode == 0  # in the owner's own name
+    assert make_cert(secure.bhiv, secure.bus.folder, "agent_later")[0] == 0
+    changed(secure, "certificate_added", "agent_later")  # so both were seen
+    assert "forged" not in [name for _, name, _ in changes(secure)]
 
 
 def test_a_part_with_anothers_certificate_does_not_start(secure, bhiv):
