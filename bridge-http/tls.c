@@ -1,8 +1,7 @@
 // tls.c - reading a certificate and its key.
 #include "tls.h"
-#include <assert.h>
+#include "runtime/file.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 enum { PEM_SIZE_MAX = 1024 * 1024 }; // a chain of certificates has some kilobytes
 
@@ -22,44 +20,26 @@ fail(const char *path, const char *why)
 }
 
 static int
-read_open(int fd, const char *path, bool is_key, char **ret_text)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-        return fail(path, "is no file");
-    }
-    if (is_key && (status.st_mode & S_IRWXO) != 0) {
-        return fail(path, "everybody may read this key: chmod 600 it");
-    }
-    if (status.st_size <= 0 || status.st_size > PEM_SIZE_MAX) {
-        return fail(path, "is empty, or over 1 MiB");
-    }
-    size_t size = (size_t) status.st_size;
-    char *text = calloc(1, size + 1);
-    assert(text != NULL);
-    size_t used = 0;
-    ssize_t got = 1;
-    while (used < size && got > 0) {
-        got = read(fd, text + used, size - used);
-        used += got > 0 ? (size_t) got : 0;
-    }
-    const char *begin = is_key ? "PRIVATE KEY-----" : "-----BEGIN CERTIFICATE-----";
-    bool is_pem = used == size && strstr(text, begin) != NULL;
-    *ret_text = text;
-    return is_pem ? 0
-                  : fail(path, is_key ? "is no private key in PEM" : "is no certificate in PEM");
-}
-
-static int
 read_pem(const char *path, bool is_key, char **ret_text)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
+    BUS_AUTO(file_clear) file_text_t file = {.text = NULL};
+    bus_err_t err = file_read(path, PEM_SIZE_MAX, &file);
+    if (err == BUS_INVALID_REQUEST || err == BUS_PAYLOAD_TOO_LARGE) {
+        return fail(path, "is no file, or over 1 MiB");
+    }
+    if (err != BUS_OK) {
         return fail(path, strerror(errno));
     }
-    int status = read_open(fd, path, is_key, ret_text);
-    close(fd);
-    return status;
+    if (is_key && (file.mode & S_IRWXO) != 0) {
+        return fail(path, "everybody may read this key: chmod 600 it");
+    }
+    const char *begin = is_key ? "PRIVATE KEY-----" : "-----BEGIN CERTIFICATE-----";
+    if (strstr(file.text, begin) == NULL) {
+        return fail(path, is_key ? "is no private key in PEM" : "is no certificate in PEM");
+    }
+    *ret_text = file.text;
+    file.text = NULL;
+    return 0;
 }
 
 int

@@ -2,10 +2,10 @@
 #include "secure.h"
 
 #include "runtime/cert.h"
+#include "runtime/file.h"
 #include "runtime/id.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,44 +33,30 @@ is_one(const char *name)
 // --- Files that appear whole -------------------------------------------------------------------
 
 static int
-write_file(const char *path, const char *bytes, size_t size)
+write_file(const char *path, bus_view_t text)
 {
-    char fresh[CLI_PATH_SIZE + 8];
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    (void) unlink(fresh);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool is_written = fd >= 0 && write(fd, bytes, size) == (ssize_t) size && fsync(fd) == 0;
-    int why = errno;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (is_written && rename(fresh, path) == 0) {
-        return CLI_DONE;
-    }
-    why = is_written ? errno : why;
-    (void) unlink(fresh);
-    return cli_fail(CLI_IO, "cannot write %s: %s", path, strerror(why));
+    bus_err_t err = file_replace(path, text);
+    return err == BUS_OK ? CLI_DONE
+                         : cli_fail(CLI_IO, "cannot write %s: %s", path, strerror(errno));
 }
 
 // Removes the copy where there is nothing to copy.
 static int
 copy_file(const char *from, const char *to)
 {
-    char bytes[FILE_SIZE_MAX];
-    int fd = open(from, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
+    BUS_AUTO(file_clear) file_text_t file = {.text = NULL};
+    bus_err_t err = file_read(from, FILE_SIZE_MAX, &file);
+    if (err == BUS_NOT_FOUND) {
         bool is_gone = unlink(to) == 0 || errno == ENOENT;
         return is_gone ? CLI_DONE : cli_fail(CLI_IO, "cannot remove %s: %s", to, strerror(errno));
     }
-    ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
-    int why = errno;
-    if (fd >= 0) {
-        close(fd);
+    if (err != BUS_OK) {
+        return cli_fail(CLI_IO,
+                        "cannot read %s: %s",
+                        from,
+                        err == BUS_IO ? strerror(errno) : "it is no file of at most 4 KiB");
     }
-    int status = size < 0 ? cli_fail(CLI_IO, "cannot read %s: %s", from, strerror(why))
-                          : write_file(to, bytes, (size_t) size);
-    explicit_bzero(bytes, sizeof bytes);
-    return status;
+    return write_file(to, view_from(file.text, file.size));
 }
 
 // --- Making ------------------------------------------------------------------------------------
@@ -86,7 +72,7 @@ cli_secure_owner_token(const cli_dir_t *dir)
     char token[TOKEN_DIGITS + 1];
     id_random_hex(token, TOKEN_DIGITS);
     token[TOKEN_DIGITS] = '\n';
-    status = write_file(path, token, sizeof token);
+    status = write_file(path, view_from(token, sizeof token));
     explicit_bzero(token, sizeof token);
     return status;
 }
