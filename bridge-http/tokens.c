@@ -16,21 +16,27 @@ struct bridge_tokens {
     char dir[PATH_SIZE];
     token_list_t *list;       // empty where the file could not be read
     token_file_stamp_t stamp; // of the file that was read last
+    bool is_to_retry;         // it could not be, for a reason that may pass: no descriptors, say
     bridge_grants_t *grants;  // what changes in it
 };
 
-// Reads the file where it is another one than before.
+// Reads the file where it is another one than before, or could not be read.
 static bus_err_t
 refresh(bridge_tokens_t *self, bool is_first)
 {
     token_file_stamp_t stamp = token_file_stamp(self->path);
-    if (!is_first && token_file_is_same(&stamp, &self->stamp)) {
+    bool is_same = !is_first && token_file_is_same(&stamp, &self->stamp);
+    if (is_same && !self->is_to_retry) {
         return BUS_OK;
     }
     size_t line = 0;
     self->stamp = stamp;
     bus_err_t err = token_file_read(self->path, self->list, &line);
     bool is_read = err == BUS_OK || err == BUS_NOT_FOUND;
+    self->is_to_retry = err == BUS_IO;
+    if (is_same && !is_read) {
+        return err; // it was said
+    }
     bridge_grants_note(self->grants, is_read ? self->list : NULL);
     if (is_read) {
         log_info("tokens_read", "count=%zu", self->list->count);

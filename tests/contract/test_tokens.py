@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import socket
 import statistics
 import subprocess
@@ -163,6 +164,47 @@ def test_a_damaged_file_lets_in_nobody_but_the_owner(bhiv, tmp_path):
         assert system.call(token, "GET", "/openapi.json").status_code == 200
         file.chmod(0o644)
         assert system.call(token, "GET", "/openapi.json").status_code == 401
+
+
+def test_a_file_that_could_not_be_opened_is_read_when_it_can_be(bhiv, tmp_path):
+    with Guarded(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bridge")) as system:
+        first, pid = system.token("bhiv_core"), system.pid("bridge")
+        with requests.Session() as session:  # its connection is there before the descriptors are gone
+
+            def status(token):
+                return session.get(system.url("bucket", "/openapi.json"), timeout=15,
+                                   headers={"Authorization": f"Bearer {token}"}).status_code
+
+            assert status(first) == 200
+            used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+            free = min(set(range(max(used) + 2)) - used)  # what it would be given next
+            limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limits[1]))
+            second = system.token("bhiv_core")
+            assert status(second) == status(first) == 401
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            assert status(second) == status(first) == 200
+        assert system.log_path.read_text(errors="replace").count("tokens_unreadable") == 1
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "endless", "loop", "too many", "absent", "empty"])
+def test_whatever_stands_in_the_files_place_lets_in_nobody_but_the_owner(bhiv, tmp_path, kind):
+    with Guarded(bhiv, tmp_path / "d", args=("--dev", "--only", "broker,bridge")) as system:
+        token, file, kept = system.token("bhiv_core"), system.folder / "tokens", tmp_path / "kept"
+        assert system.call(token, "GET", "/openapi.json").status_code == 200
+        file.rename(kept)
+        line = json.loads(kept.read_text().splitlines()[0])
+        many = (json.dumps({**line, "id": f"{i:012x}", "hash": f"{i:064x}"}) + "\n" for i in range(10000))
+        {"fifo": lambda: os.mkfifo(file, 0o600), "folder": file.mkdir, "absent": lambda: None,
+         "endless": lambda: file.symlink_to("/dev/zero"), "loop": lambda: file.symlink_to(file),
+         "empty": lambda: file.touch(0o600),
+         "too many": lambda: (file.touch(0o600), file.write_text(kept.read_text() + "".join(many)))}[kind]()
+        assert system.call(token, "GET", "/openapi.json").status_code == 401
+        assert system.call(system.owner_token, "GET", "/openapi.json").status_code == 200
+        if kind == "folder":
+            file.rmdir()
+        kept.replace(file)
+        assert system.call(token, "GET", "/openapi.json").status_code == 200
 
 
 # --- Whom it may speak for -----------------------------------------------------------------------
