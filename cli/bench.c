@@ -182,7 +182,7 @@ static const option_row_t rows[] = {
     {"tcp", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, tcp), 0, 0,
      "over tcp on loopback; else over ipc"},
     {"secure", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, secure), 0, 0,
-     "the whole system behind tokens and certificates"},
+     "over tcp with CURVE and rules; the whole system behind tokens"},
     {"case", 'c', OPTION_TEXT, "NAMES", NULL, offsetof(flags_t, only), 0, 0,
      "these alone: durable_each,fetch"},
     {"against", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, against), 0, 0,
@@ -220,6 +220,13 @@ typedef struct {
 } bench_t;
 
 // --- Running -----------------------------------------------------------------------------------
+
+static cli_bench_transport_t
+transport_of(const flags_t *flags)
+{
+    cli_bench_transport_t plain = flags->tcp ? CLI_BENCH_TCP : CLI_BENCH_IPC;
+    return flags->secure ? CLI_BENCH_CURVE : plain;
+}
 
 static void
 pin(bool pinned, const cpu_set_t *all)
@@ -276,7 +283,7 @@ run_once(const bench_t *self, const cli_bench_case_t *case_, bool bare, cli_benc
         return cli_bench_run(case_, &self->running, count, ret) ? CLI_DONE : CLI_NEGATIVE;
     }
     cli_bench_server_t server;
-    int status = cli_bench_server_start(self->scratch, bare, self->flags.tcp, &server);
+    int status = cli_bench_server_start(self->scratch, bare, transport_of(&self->flags), &server);
     if (status == CLI_DONE && !cli_bench_run(case_, &server.bus, count, ret)) {
         status = CLI_NEGATIVE;
     }
@@ -402,7 +409,9 @@ print_machine(bench_t *self)
     int patch = 0;
     cli_bench_server_machine(self->scratch, machine, sizeof machine);
     zmq_version(&major, &minor, &patch);
-    const char *transport = self->flags.tcp ? "tcp" : "ipc";
+    static const char *const names[] = {
+        [CLI_BENCH_IPC] = "ipc", [CLI_BENCH_TCP] = "tcp", [CLI_BENCH_CURVE] = "tcp with CURVE"};
+    const char *transport = names[transport_of(&self->flags)];
     if (self->out.format != CLI_FORMAT_LINE) {
         text_add(self->out.text, VIEW_LITERAL("{\"machine\":"));
         transcode_json_string(view_from_text(machine), self->out.text);
@@ -533,7 +542,7 @@ run(int argc, char **argv)
         status = cli_connect_tool(&self.flags.place, &self.running);
     }
     // The parts' messages would stand between the figures.
-    if (setenv("BHIV_LOG_LEVEL", "error", 0) != 0) {
+    if (setenv("BHIV_LOG_LEVEL", "error", 0) != 0 || setenv("BHIV_HINTS", "0", 1) != 0) {
         status = cli_fail(CLI_IO, "out of memory");
     }
     if (status == CLI_DONE) {

@@ -132,21 +132,25 @@ BUS_CHECK bool cli_bench_http(unsigned port,
 
 // --- Servers (bench_server.c) ------------------------------------------------------------------
 
+typedef enum { CLI_BENCH_IPC, CLI_BENCH_TCP, CLI_BENCH_CURVE } cli_bench_transport_t;
+
 typedef struct {
     char dir[CLI_PATH_SIZE]; // of its own, removed at its end
     cli_endpoints_t bus;
     pid_t pid;
     bool bare;          // what it is
     bool is_system;     // `bhiv up`
-    bool is_secure;     // with --secure
+    bool is_secure;     // with --secure, whatever it is
     unsigned ports[2];  // of its bus over tcp; 0: ipc
     unsigned http_port; // Bucket's, of a system
 } cli_bench_server_t;
 
 // Starts our broker, or the bare one, in a fresh folder below `parent`, and waits until it is
-// ready. Returns 0 or an exit status.
-BUS_CHECK int
-cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server_t *ret_server);
+// ready. Over CURVE both have a certificate, and ours its rules. Returns 0 or an exit status.
+BUS_CHECK int cli_bench_server_start(const char *parent,
+                                     bool bare,
+                                     cli_bench_transport_t transport,
+                                     cli_bench_server_t *ret_server);
 // Starts the whole system, in the same way; `secure`: behind certificates and tokens.
 BUS_CHECK int cli_bench_server_up(const char *parent, bool secure, cli_bench_server_t *ret_server);
 // Kills the server and starts it again in its folder.

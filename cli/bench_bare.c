@@ -34,6 +34,7 @@ typedef struct {
     const char *dir;
     const char *in;
     const char *out;
+    bool secure;
 } flags_t;
 
 // clang-format off
@@ -41,6 +42,8 @@ static const option_row_t rows[] = {
     {"dir", 0, OPTION_TEXT, "DIR", ".", offsetof(flags_t, dir), 0, 0, "where it stores"},
     {"in", 0, OPTION_TEXT, "ENDPOINT", NULL, offsetof(flags_t, in), 0, 0, "its PULL"},
     {"out", 0, OPTION_TEXT, "ENDPOINT", NULL, offsetof(flags_t, out), 0, 0, "its XPUB"},
+    {"secure", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, secure), 0, 0,
+     "CURVE, by the certificate of DIR, for whomever"},
 };
 // clang-format on
 
@@ -374,14 +377,20 @@ take_subscriptions(bare_t *self)
     }
 }
 
+// `cert`: the server's own, NULL: plain. Nobody asks who a peer is: that is the broker's work.
 static void *
-bind_socket(void *context, int type, const char *endpoint)
+bind_socket(void *context, int type, const char *endpoint, const cert_t *cert)
 {
     void *socket = zmq_socket(context, type);
     int hwm = HWM;
+    int is_server = 1;
     assert(socket);
     zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
+    if (cert != NULL) {
+        zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &is_server, sizeof is_server);
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, cert->secret_key, CERT_KEY_SIZE);
+    }
     if (zmq_bind(socket, endpoint) != 0) {
         exit(cli_fail(CLI_NO_ANSWER, "bench-bare: %s: %s", endpoint, zmq_strerror(zmq_errno())));
     }
@@ -409,14 +418,20 @@ run(int argc, char **argv)
     if (flags.in == NULL || flags.out == NULL) {
         return cli_fail(CLI_USAGE, "bench-bare: --in and --out");
     }
+    cert_t cert;
+    const char *why = NULL;
+    if (flags.secure && cert_load(flags.dir, CERT_BROKER, &cert, &why) != BUS_OK) {
+        return cli_fail(CLI_CONFIG, "bench-bare: certificate `%s`: %s", CERT_BROKER, why);
+    }
+    const cert_t *own = flags.secure ? &cert : NULL;
     bare_t *self = calloc(1, sizeof *self);
     assert(self);
     self->pack = pack_new();
     self->answer = pack_new();
     open_log(self, flags.dir);
     void *context = zmq_ctx_new();
-    self->pull = bind_socket(context, ZMQ_PULL, flags.in);
-    self->xpub = bind_socket(context, ZMQ_XPUB, flags.out);
+    self->pull = bind_socket(context, ZMQ_PULL, flags.in, own);
+    self->xpub = bind_socket(context, ZMQ_XPUB, flags.out, own);
     printf("ready %s\n", flags.in);
     fflush(stdout);
     zmq_pollitem_t items[] = {{.socket = self->pull, .events = ZMQ_POLLIN},

@@ -30,7 +30,8 @@ struct cli_bench_peer {
     void *context;
     void *push;
     void *inbox;
-    void *topics; // NULL: hears nothing
+    void *topics;   // NULL: hears nothing
+    bool has_rules; // it has a certificate
     char name[CLI_BENCH_REPLY_SIZE + 1];
     char stream[ID_TEXT_SIZE];
     const char *topic;
@@ -149,6 +150,7 @@ cli_bench_peer_new(const cli_endpoints_t *bus, const char *subscription)
     assert(strlen(self->name) == CLI_BENCH_REPLY_SIZE);
     make_body(self);
     const cert_t *cert = cli_connect_cert(bus);
+    self->has_rules = cert != NULL;
     self->context = zmq_ctx_new();
     assert(self->context);
     self->push = connect_socket(self->context, ZMQ_PUSH, bus->ingress, cert);
@@ -317,7 +319,8 @@ cli_bench_peer_say_fetch(cli_bench_peer_t *self, uint64_t number, uint64_t from)
     pack_pair_text(pack, "consumer", self->name + strlen("_inbox."));
     pack_text(pack, "filters");
     pack_array(pack, 1);
-    pack_text(pack, "");
+    // Whoever has a certificate reads what its rules cover.
+    pack_text(pack, self->has_rules ? CLI_BENCH_DURABLE : "");
     pack_pair_uint(pack, "max", FETCH_RECORDS);
     pack_pair_uint(pack, "max_bytes", FETCH_BYTES);
     pack_pair_uint(pack, "from", from); // last: the bare server reads it there

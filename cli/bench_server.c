@@ -2,6 +2,7 @@
 // own on a real disk, and gone with it. See bench.h.
 #include "bench.h"
 
+#include "port.h"
 #include "runtime/clock.h"
 #include "scratch.h"
 
@@ -29,8 +30,12 @@ enum {
     WORD_SIZE = CLI_PATH_SIZE + 32,
     PORT_SPAN = 80,  // the highest port of a system above its base
     BUCKET_PORT = 1, // above the base
-    BASES_MAX = 5    // tried until their ports are free
+    BASES_MAX = 5,   // tried until their ports are free
+    BASE_FIRST = 10000,
+    BASES = 200, // below 32768, from where on the kernel takes ports for whoever connects
+    BASE_STEP = 100
 };
+#define LOAD_NAME "bench" // of the load's certificate: its inboxes are below it
 
 // --- The folder --------------------------------------------------------------------------------
 
@@ -64,6 +69,24 @@ free_port(void)
     return port;
 }
 
+// Where a system's ports are free; somewhere else each time.
+static unsigned
+free_base(void)
+{
+    unsigned begin = (unsigned) (clock_boot_us() % BASES);
+    for (unsigned i = 0; i < BASES; ++i) {
+        unsigned base = BASE_FIRST + (begin + i) % BASES * BASE_STEP;
+        bool is_taken = false;
+        for (unsigned port = base; port <= base + PORT_SPAN && !is_taken; ++port) {
+            is_taken = cli_port_is_taken("127.0.0.1", port);
+        }
+        if (!is_taken) {
+            return base;
+        }
+    }
+    return BASE_FIRST; // and `up` says what is wrong
+}
+
 // --- The process -------------------------------------------------------------------------------
 
 typedef struct {
@@ -94,9 +117,6 @@ command_of(const cli_bench_server_t *server, command_t *ret_command)
     add_word(ret_command, "--dir=%s", server->dir);
     if (server->is_system) {
         add_word(ret_command, "--dev"); // no rate limits
-        if (server->is_secure) {
-            add_word(ret_command, "--secure");
-        }
         add_word(ret_command, "--port-base=%u", server->http_port - BUCKET_PORT);
     } else if (server->bare) {
         add_word(ret_command, "--in=%s", server->bus.ingress);
@@ -107,6 +127,9 @@ command_of(const cli_bench_server_t *server, command_t *ret_command)
         add_word(ret_command, "--bus-out=%u", ports[1]);
     } else {
         add_word(ret_command, "--bus-bind=");
+    }
+    if (server->is_secure) {
+        add_word(ret_command, "--secure");
     }
 }
 
@@ -163,8 +186,23 @@ launch(cli_bench_server_t *server)
     return ready ? CLI_DONE : cli_fail(CLI_NO_ANSWER, "bench: %s did not start", command->words[1]);
 }
 
+// The broker's certificate, and that of the load.
+static int
+make_certificates(cli_bench_server_t *server)
+{
+    const char *why = "cannot be made";
+    bool is_made = cert_make(server->dir, CERT_BROKER) == BUS_OK &&
+                   cert_make(server->dir, LOAD_NAME) == BUS_OK &&
+                   cert_load(server->dir, LOAD_NAME, &server->bus.cert, &why) == BUS_OK;
+    server->bus.has_cert = is_made;
+    return is_made ? CLI_DONE : cli_fail(CLI_IO, "bench: certificate `%s`: %s", LOAD_NAME, why);
+}
+
 int
-cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server_t *ret_server)
+cli_bench_server_start(const char *parent,
+                       bool bare,
+                       cli_bench_transport_t transport,
+                       cli_bench_server_t *ret_server)
 {
     cli_bench_server_t *server = ret_server;
     *server = (cli_bench_server_t){0};
@@ -174,7 +212,8 @@ cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server
         return status;
     }
     server->bare = bare;
-    if (tcp) {
+    server->is_secure = transport == CLI_BENCH_CURVE;
+    if (transport != CLI_BENCH_IPC) {
         unsigned *ports = server->ports;
         ports[0] = free_port();
         ports[1] = free_port();
@@ -187,6 +226,9 @@ cli_bench_server_start(const char *parent, bool bare, bool tcp, cli_bench_server
         if (status == CLI_DONE) {
             status = cli_dir_endpoint(&dir, "bus.out", server->bus.egress);
         }
+    }
+    if (status == CLI_DONE && server->is_secure) {
+        status = make_certificates(server);
     }
     if (status == CLI_DONE) {
         status = launch(server);
@@ -208,8 +250,7 @@ cli_bench_server_up(const char *parent, bool secure, cli_bench_server_t *ret_ser
             ret_server->dir[0] = '\0';
             return status;
         }
-        unsigned port = free_port();
-        ret_server->http_port = (port < 1024 + PORT_SPAN ? port + PORT_SPAN : port) - PORT_SPAN;
+        ret_server->http_port = free_base() + BUCKET_PORT;
         status = launch(ret_server);
         if (status != CLI_DONE) {
             cli_bench_server_stop(ret_server);

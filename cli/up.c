@@ -471,14 +471,18 @@ add_token_hint(const plan_t *plan, text_t *text)
     }
 }
 
-// What to try next, for a person: where stderr is a terminal, or BHIV_HINTS asks for it.
+// What to try next, for a person: where stderr is a terminal, or BHIV_HINTS asks for it. With
+// BHIV_HINTS=0 nothing at all.
 static void
 add_hints(const plan_t *plan, bool has_bridge, text_t *text)
 {
+    const char *asked = getenv("BHIV_HINTS");
+    if (asked != NULL && strcmp(asked, "0") == 0) {
+        return;
+    }
     if (has_bridge && plan->flags.secure) {
         add_token_hint(plan, text);
     }
-    const char *asked = getenv("BHIV_HINTS");
     if (asked == NULL ? isatty(STDERR_FILENO) != 1 : strcmp(asked, "1") != 0) {
         return;
     }

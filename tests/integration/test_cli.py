@@ -620,12 +620,15 @@ def test_the_generated_pages_name_every_verb_topic_and_error(bhiv):
     assert "## life_event" in bare(bhiv, "docs", "messages").stdout
 
 
-def test_bench_prints_figures_beside_bare_ones(bhiv, tmp_path):
+@pytest.mark.parametrize("options, transport", [((), "ipc"), (("--secure",), "tcp with CURVE")])
+def test_bench_prints_figures_beside_bare_ones(bhiv, tmp_path, options, transport):
     done = bare(bhiv, "bench", "--count", "2000", "--rounds", "1", "--scratch", str(tmp_path),
-                "--format", "json")
+                "--format", "json", *options)
     assert done.returncode == 0, done.stderr
     machine, *figures = [json.loads(line) for line in done.stdout.splitlines()]
     assert machine["body_bytes"] == 256 and machine["rounds"] == 1
+    assert machine["transport"] == transport
+    assert done.stderr == "", "nothing stands between the figures"
     names = {figure["figure"] for figure in figures}
     assert {"durable_each", "durable_batch", "durable_last", "durable_one", "live",
             "live_latency_p50", "live_latency_p99", "live_latency_p999", "fan_out_1", "fan_out_4",
