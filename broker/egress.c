@@ -8,10 +8,15 @@
 //   one peer would hear another's inbox. Those are not set. Where they are all of the peer that
 //   sent it, that is its own loss; where not, the socket is made anew and everyone subscribes
 //   again.
-// - When a connection ends, its subscriptions come once each as unsubscriptions, of no connection.
+// - When a connection ends, its subscriptions come once each as unsubscriptions, of no connection,
+//   and those that were refused among them: whoever asked for another's inbox would end it by going
+//   away. So they say nothing here; the gate tells which descriptor ended, hearing.h what it heard.
+//   It is asked after each receive: what ended before that is known, and the descriptor is not
+//   another's already.
 #include "egress.h"
 #include "access.h"
 #include "clog.h"
+#include "hearing.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include <assert.h>
@@ -26,11 +31,11 @@ enum {
     CUT_LOG_EVERY_MS = 1000,     // the same for connections that were cut
     PRESSING_MS = 1000,          // so long after something was refused for want of room
     NO_CONNECTION = -1,
-    FDS_MAX = CLOG_FDS_MAX, // descriptors whose subscriptions are counted
 };
 
 struct egress {
-    void *socket;        // borrowed
+    gate_t *gate;        // borrowed
+    void *socket;        // borrowed from it
     stats_t *stats;      // borrowed
     egress_inbox_fn *fn; // told of each subscription to an inbox
     void *arg;           // of fn
@@ -39,7 +44,7 @@ struct egress {
     void *breach_arg;
     inbox_table_t *inboxes; // the live ones
     zmq_msg_t *names;       // the topic frame of each live inbox, by its place
-    uint16_t *subscribed;   // FDS_MAX of them: subscriptions that the connection holds
+    hearing_t *hearing;     // what each connection asked to hear
     held_t *held;           // what has been sent and not been read
     clog_t *clog;           // who does not read
     uint64_t no_room_ms;    // boot clock when something was last refused for it; 0: never
@@ -59,8 +64,8 @@ egress_new(stats_t *stats, egress_inbox_fn *fn, void *arg)
     self->arg = arg;
     self->inboxes = inbox_table_new();
     self->names = calloc(INBOXES_MAX, sizeof(*self->names));
-    self->subscribed = calloc(FDS_MAX, sizeof(*self->subscribed));
-    assert(self->names != NULL && self->subscribed != NULL);
+    assert(self->names != NULL);
+    self->hearing = hearing_new();
     self->held = held_new();
     self->clog = clog_new();
     for (int i = 0; i < INBOXES_MAX; i++) {
@@ -80,7 +85,7 @@ egress_destroy(egress_t **self_p)
         zmq_msg_close(&self->names[i]);
     }
     free(self->names);
-    free(self->subscribed);
+    hearing_destroy(&self->hearing);
     held_destroy(&self->held);
     clog_destroy(&self->clog);
     inbox_table_destroy(&self->inboxes);
@@ -97,9 +102,10 @@ egress_guard(egress_t *self, who_t *who, egress_breach_fn *fn, void *arg)
 }
 
 void
-egress_attach(egress_t *self, void *socket)
+egress_attach(egress_t *self, gate_t *gate)
 {
-    self->socket = socket;
+    self->gate = gate;
+    self->socket = gate_socket(gate, GATE_OUT);
 }
 
 void
@@ -147,24 +153,31 @@ refuse_subscription(egress_t *self, bus_view_t prefix, const char *why)
     self->refused_told = self->stats->subscriptions_refused;
 }
 
+// `heard`: the connection's own. `peer`: who asked, or NULL.
 static void
-grant_inbox(egress_t *self, bus_view_t name, int fd)
+grant_inbox(egress_t *self, bus_view_t name, hearing_prefix_t *heard, const who_peer_t *peer)
 {
-    bus_err_t err = inbox_add(self->inboxes, name, fd);
-    if (err != BUS_OK) {
-        refuse_subscription(self, name, err == BUS_BUSY ? "inboxes_max" : "covers_another");
-        return;
+    if (heard->inbox == HEARING_NO_INBOX) {
+        bool has_many = peer != NULL && inbox_count_of(self->inboxes, view_from_text(peer->name)) >=
+                                            EGRESS_INBOXES_MAX;
+        int place = INBOX_NONE;
+        bus_err_t err = has_many ? BUS_BUSY : inbox_add(self->inboxes, name, &place);
+        if (err != BUS_OK) {
+            refuse_subscription(self, name, err == BUS_BUSY ? "inboxes_max" : "covers_another");
+            return;
+        }
+        heard->inbox = place;
+        zmq_msg_t *frame = &self->names[place];
+        zmq_msg_close(frame);
+        egress_frame(frame, name);
     }
-    zmq_msg_t *frame = &self->names[inbox_find(self->inboxes, name)];
-    zmq_msg_close(frame);
-    egress_frame(frame, name);
     set_prefix(self, ZMQ_SUBSCRIBE, name);
     self->stats->subscriptions++;
     self->fn(self->arg, name);
 }
 
 static void
-subscribe(egress_t *self, bus_view_t prefix, int fd)
+subscribe(egress_t *self, bus_view_t prefix, hearing_prefix_t *heard, const who_peer_t *peer)
 {
     switch (access_hear(prefix)) {
     case ACCESS_REFUSED:
@@ -179,7 +192,7 @@ subscribe(egress_t *self, bus_view_t prefix, int fd)
         self->stats->subscriptions++;
         return;
     case ACCESS_INBOX:
-        grant_inbox(self, prefix, fd);
+        grant_inbox(self, prefix, heard, peer);
         return;
     }
 }
@@ -187,16 +200,17 @@ subscribe(egress_t *self, bus_view_t prefix, int fd)
 static void
 unsubscribe(egress_t *self, bus_view_t prefix, int fd)
 {
+    int32_t inbox;
+    if (!hearing_remove(self->hearing, fd, prefix, &inbox)) {
+        return; // it never asked for that
+    }
+    if (inbox != HEARING_NO_INBOX) {
+        inbox_release(self->inboxes, inbox);
+    }
     access_grant_t grant = access_hear(prefix);
-    if (grant == ACCESS_INBOX) {
-        inbox_remove(self->inboxes, prefix, fd);
-    }
-    if (grant == ACCESS_REFUSED || fd == NO_CONNECTION) {
-        return; // libzmq forgot what an ended connection heard
-    }
     if (grant == ACCESS_ALL) {
         set_all(self, ZMQ_UNSUBSCRIBE);
-    } else {
+    } else if (grant != ACCESS_REFUSED) {
         set_prefix(self, ZMQ_UNSUBSCRIBE, prefix);
     }
 }
@@ -219,30 +233,18 @@ reset_connection(egress_t *self, int fd)
     }
 }
 
-// Counts the connection's subscriptions. False where it holds more than it may: it is ended.
-static bool
-count_subscription(egress_t *self, int fd, bool is_added)
+static void
+leave_inbox(void *arg, int32_t inbox)
 {
-    if (fd < 0 || fd >= FDS_MAX) {
-        return true;
-    }
-    uint16_t *count = &self->subscribed[fd];
-    if (!is_added) {
-        *count = (uint16_t) (*count - (*count > 0));
-    } else if (*count < EGRESS_SUBSCRIPTIONS_MAX) {
-        (*count)++;
-    } else {
-        reset_connection(self, fd);
-        return false;
-    }
-    return true;
+    egress_t *self = arg;
+    inbox_release(self->inboxes, inbox);
 }
 
 void
 egress_forget(egress_t *self, int fd)
 {
-    if (fd >= 0 && fd < FDS_MAX) {
-        self->subscribed[fd] = 0;
+    hearing_forget(self->hearing, fd, leave_inbox, self);
+    if (fd >= 0 && fd < CLOG_FDS_MAX) {
         clog_forget(self->clog, fd);
     }
 }
@@ -250,9 +252,8 @@ egress_forget(egress_t *self, int fd)
 // Whether whoever sent the subscription may hear that. A stranger, whom ZAP let in and we do not
 // know, is cut.
 static bool
-may_hear(egress_t *self, zmq_msg_t *message, bus_view_t prefix, int fd)
+may_hear(egress_t *self, const who_peer_t *peer, bus_view_t prefix, int fd)
 {
-    const who_peer_t *peer = self->who == NULL ? NULL : who_of(self->who, GATE_OUT, message);
     breach_reason_t reason = BREACH_CERTIFICATE;
     if (peer == NULL || access_hear(prefix) == ACCESS_REFUSED ||
         (peer->name[0] != '\0' && access_may_hear(peer, prefix, &reason))) {
@@ -266,6 +267,21 @@ may_hear(egress_t *self, zmq_msg_t *message, bus_view_t prefix, int fd)
 }
 
 static void
+take_subscription(egress_t *self, zmq_msg_t *message, bus_view_t prefix, int fd)
+{
+    const who_peer_t *peer = self->who == NULL ? NULL : who_of(self->who, GATE_OUT, message);
+    hearing_prefix_t *heard = hearing_require(self->hearing, fd, prefix);
+    if (heard == NULL) {
+        reset_connection(self, fd);
+        refuse_subscription(self, prefix, "subscriptions_max");
+    } else if (!may_hear(self, peer, prefix, fd)) {
+        refuse_subscription(self, prefix, "not_allowed");
+    } else {
+        subscribe(self, prefix, heard, peer);
+    }
+}
+
+static void
 take_upstream(egress_t *self, zmq_msg_t *message)
 {
     bus_view_t bytes = egress_view(message);
@@ -276,16 +292,14 @@ take_upstream(egress_t *self, zmq_msg_t *message)
         reset_connection(self, fd);
         return;
     }
+    if (fd == NO_CONNECTION || !gate_is_open(self->gate, GATE_OUT, fd)) {
+        return; // it has ended
+    }
     bus_view_t prefix = view_from(bytes.data + 1, bytes.size - 1);
-    bool is_end = bytes.data[0] == 0 && fd == NO_CONNECTION;
-    if (self->is_shifted && !is_end) {
+    if (self->is_shifted) {
         reset_connection(self, fd);
-    } else if (!count_subscription(self, fd, bytes.data[0] == 1)) {
-        refuse_subscription(self, prefix, "subscriptions_max");
-    } else if (bytes.data[0] == 1 && !may_hear(self, message, prefix, fd)) {
-        refuse_subscription(self, prefix, "not_allowed");
     } else if (bytes.data[0] == 1) {
-        subscribe(self, prefix, fd);
+        take_subscription(self, message, prefix, fd);
     } else {
         unsubscribe(self, prefix, fd);
     }
@@ -301,6 +315,7 @@ egress_read(egress_t *self)
             self->is_shifted = false; // the queue is empty: connections are right again
             break;
         }
+        gate_read(self->gate); // who has ended by now
         take_upstream(self, &message);
     }
     zmq_msg_close(&message);
@@ -353,8 +368,9 @@ egress_look(egress_t *self)
 {
     uint64_t now_ms = clock_boot_ms();
     bool is_pressing = self->no_room_ms != 0 && now_ms - self->no_room_ms < PRESSING_MS;
-    for (int fd = 0; fd < FDS_MAX; fd++) {
-        if (self->subscribed[fd] > 0 && clog_look(self->clog, fd, is_pressing, now_ms)) {
+    for (int fd = 0; fd < CLOG_FDS_MAX; fd++) {
+        if (hearing_count(self->hearing, fd) > 0 &&
+            clog_look(self->clog, fd, is_pressing, now_ms)) {
             cut(self, fd, now_ms);
         }
     }
@@ -363,8 +379,8 @@ egress_look(egress_t *self)
 void
 egress_look_away(egress_t *self)
 {
-    for (int fd = 0; fd < FDS_MAX; fd++) {
-        if (self->subscribed[fd] > 0) {
+    for (int fd = 0; fd < CLOG_FDS_MAX; fd++) {
+        if (hearing_count(self->hearing, fd) > 0) {
             clog_rest(self->clog, fd);
         }
     }

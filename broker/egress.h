@@ -7,6 +7,7 @@
 // who does not read is cut (clog.h), above the hard one nobody gets what is not small.
 #pragma once
 #include "breach.h"
+#include "gate.h"
 #include "held.h"
 #include "inbox.h"
 #include "proto/auto.h"
@@ -32,13 +33,13 @@ egress_t *egress_new(stats_t *stats, egress_inbox_fn *fn, void *arg);
 void egress_destroy(egress_t **self_p);
 // Has subscriptions that come by CURVE follow the rules. `who` is borrowed.
 void egress_guard(egress_t *self, who_t *who, egress_breach_fn *fn, void *arg);
-// Speaks through this XPUB, which is borrowed.
-void egress_attach(egress_t *self, void *socket);
+// Speaks through the gate's XPUB. `gate` is borrowed.
+void egress_attach(egress_t *self, gate_t *gate);
 
 // What a refusal for want of room says.
 #define EGRESS_NO_ROOM "the bus holds as much as it may for peers that do not read"
 
-enum { EGRESS_SUBSCRIPTIONS_MAX = 4096 }; // of a connection: libzmq keeps a trie of them
+enum { EGRESS_INBOXES_MAX = 1024 }; // of one name behind CURVE: a part of INBOXES_MAX
 
 // The connection with this descriptor has ended.
 void egress_forget(egress_t *self, int fd);

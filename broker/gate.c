@@ -30,6 +30,7 @@ typedef struct {
     void *socket;         // NULL: not open
     void *monitor;        // PAIR on which its events arrive
     uint64_t connections; // accepted and not closed
+    bool *is_open;        // GATE_FDS_MAX of them, by descriptor
 } door_t;
 
 struct gate {
@@ -74,6 +75,10 @@ gate_new(const gate_options_t *options)
     self->closed_fn = options->closed_fn;
     self->closed_arg = options->closed_arg;
     self->limit = connection_limit();
+    for (int i = 0; i < 2; i++) {
+        self->doors[i].is_open = calloc(GATE_FDS_MAX, sizeof(self->doors[i].is_open[0]));
+        assert(self->doors[i].is_open != NULL);
+    }
     return self;
 }
 
@@ -99,6 +104,8 @@ gate_destroy(gate_t **self_p)
     }
     close_door(&self->doors[GATE_IN]);
     close_door(&self->doors[GATE_OUT]);
+    free(self->doors[GATE_IN].is_open);
+    free(self->doors[GATE_OUT].is_open);
     free(self);
     *self_p = NULL;
 }
@@ -117,7 +124,7 @@ set_options(void *socket, gate_door_t which)
     int64_t size_max = is_in ? GATE_FRAME_SIZE_MAX : GATE_SUBSCRIPTION_SIZE_MAX;
     int rc = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof(size_max));
     assert(rc == 0);
-    set_option(socket, ZMQ_RCVHWM, is_in ? GATE_IN_HWM : GATE_HWM);
+    set_option(socket, ZMQ_RCVHWM, GATE_IN_HWM);
     set_option(socket, ZMQ_SNDHWM, GATE_HWM);
     set_option(socket, ZMQ_LINGER, LINGER_MS);
     set_option(socket, ZMQ_BACKLOG, BACKLOG);
@@ -210,6 +217,14 @@ refuse(gate_t *self, int fd)
     }
 }
 
+static void
+mark(door_t *door, uint32_t fd, bool is_open)
+{
+    if (fd < GATE_FDS_MAX) {
+        door->is_open[fd] = is_open;
+    }
+}
+
 // One event: a frame of {u16 event, u32 value}, then the address. False where there is none.
 static bool
 read_event(gate_t *self, door_t *door)
@@ -226,6 +241,7 @@ read_event(gate_t *self, door_t *door)
     memcpy(&value, bytes + sizeof(event), sizeof(value));
     if (event == ZMQ_EVENT_ACCEPTED) {
         door->connections++;
+        mark(door, value, true);
         self->stats->connections_accepted++;
         uint64_t now = gate_connections(self);
         self->crowd = now > self->crowd ? now : self->crowd;
@@ -234,6 +250,7 @@ read_event(gate_t *self, door_t *door)
         }
     } else if (event == ZMQ_EVENT_DISCONNECTED && door->connections > 0) {
         door->connections--;
+        mark(door, value, false);
         self->stats->connections_closed++;
         self->closed_fn(self->closed_arg, (gate_door_t) (door - self->doors), (int) value);
     } else if ((event & HANDSHAKE_FAILED) != 0) {
@@ -250,6 +267,12 @@ gate_read(gate_t *self)
         while (door->monitor != NULL && read_event(self, door)) {
         }
     }
+}
+
+bool
+gate_is_open(const gate_t *self, gate_door_t door, int fd)
+{
+    return fd >= 0 && fd < GATE_FDS_MAX && self->doors[door].is_open[fd];
 }
 
 // libzmq's buffers of a connection are small and lie between others: malloc keeps them, some 60 KiB

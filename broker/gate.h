@@ -19,9 +19,11 @@ enum {
                       // 20 MiB for one that stopped
     // Messages read ahead from a peer, which waits meanwhile. They may be of 4 MiB each, and libzmq
     // has no bound in bytes: a connection that sends nothing else, of msgpack that is slow to
-    // check, is read ahead by 1 GiB. Fewer cost throughput of small ones.
+    // check, is read ahead by 1 GiB. Fewer cost throughput of small ones. Subscriptions, too, which
+    // libzmq keeps as it reads them, before they can be refused.
     GATE_IN_HWM = 256,
     GATE_FRAME_SIZE_MAX = 4 * 1024 * 1024 + 8192, // INBOX_BODY_SIZE_MAX and room to say it is over
+    GATE_FDS_MAX = 65536,                         // descriptors that are told apart
     GATE_SUBSCRIPTION_SIZE_MAX = 1024,            // TOPIC_SIZE_MAX, and a handshake's metadata
 };
 
@@ -68,6 +70,8 @@ void *gate_monitor(const gate_t *self, gate_door_t door);
 
 // Counts who came and went, and ends who is too many. To be called often: until then they are open.
 void gate_read(gate_t *self);
+// Whether the descriptor is a connection of that door, as far as gate_read has heard.
+bool gate_is_open(const gate_t *self, gate_door_t door, int fd);
 // Once a second: the same, and gives back the memory of a crowd that has gone.
 void gate_tick(gate_t *self);
 uint64_t gate_connections(const gate_t *self);

@@ -4,15 +4,13 @@
 #include "names.h"
 #include "proto/limits.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { CONNECTIONS_KNOWN = 4 }; // descriptors remembered an inbox: more is nobody honest
-
 typedef struct {
-    char name[NAME_SIZE_MAX];   // not terminated
-    uint8_t size;               // bytes of the name
-    uint32_t count;             // connections that subscribed
-    int fds[CONNECTIONS_KNOWN]; // of the latest ones, -1 from the first that is none
+    char name[NAME_SIZE_MAX]; // not terminated
+    uint8_t size;             // bytes of the name
+    uint32_t count;           // connections that listen
 } entry_t;
 
 struct inbox_table {
@@ -91,77 +89,14 @@ position_of(const inbox_table_t *self, bus_view_t name)
     return low;
 }
 
-// Where `fd` stands among the remembered ones, or -1.
-static int
-fd_index(const entry_t *entry, int fd)
-{
-    for (int i = 0; i < CONNECTIONS_KNOWN; i++) {
-        if (fd >= 0 && entry->fds[i] == fd) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-static uint32_t
-fd_count(const entry_t *entry)
-{
-    uint32_t count = 0;
-    while (count < CONNECTIONS_KNOWN && entry->fds[count] >= 0) {
-        count++;
-    }
-    return count;
-}
-
-// Remembers a connection; the oldest is only counted from then on.
-static void
-fd_push(entry_t *entry, int fd)
-{
-    if (fd >= 0) {
-        memmove(entry->fds + 1, entry->fds, sizeof(entry->fds) - sizeof(entry->fds[0]));
-        entry->fds[0] = fd;
-    }
-}
-
-static void
-fd_drop(entry_t *entry, int index)
-{
-    size_t behind = (size_t) (CONNECTIONS_KNOWN - 1 - index);
-    memmove(entry->fds + index, entry->fds + index + 1, behind * sizeof(entry->fds[0]));
-    entry->fds[CONNECTIONS_KNOWN - 1] = -1;
-}
-
-// Takes one connection off. False where `fd` never subscribed: a peer cannot silence another's
-// inbox by unsubscribing from it.
-static bool
-take_connection(entry_t *entry, int fd)
-{
-    uint32_t known = fd_count(entry);
-    int index = fd_index(entry, fd);
-    if (index < 0 && entry->count <= known) {
-        if (fd >= 0) {
-            return false;
-        }
-        index = (int) known - 1; // one ended: most likely the oldest, whose owner came back
-    }
-    if (index >= 0) {
-        fd_drop(entry, index);
-    }
-    entry->count--;
-    return true;
-}
-
 bus_err_t
-inbox_add(inbox_table_t *self, bus_view_t name, int fd)
+inbox_add(inbox_table_t *self, bus_view_t name, int *ret_place)
 {
     assert(name.size > 0 && name.size <= NAME_SIZE_MAX);
     uint32_t place = names_find(self->names, name);
     if (place != NAMES_NONE) {
-        entry_t *entry = &self->entries[place];
-        if (fd_index(entry, fd) < 0) {
-            entry->count++;
-            fd_push(entry, fd);
-        }
+        self->entries[place].count++;
+        *ret_place = (int) place;
         return BUS_OK;
     }
     if (self->count == INBOXES_MAX) {
@@ -179,29 +114,24 @@ inbox_add(inbox_table_t *self, bus_view_t name, int fd)
     memcpy(entry->name, name.data, name.size);
     entry->size = (uint8_t) name.size;
     entry->count = 1;
-    for (int i = 0; i < CONNECTIONS_KNOWN; i++) {
-        entry->fds[i] = -1;
-    }
-    fd_push(entry, fd);
     memmove(self->order + position + 1,
             self->order + position,
             (self->count - position) * sizeof(self->order[0]));
     self->order[position] = (uint16_t) place;
     self->count++;
+    *ret_place = (int) place;
     return BUS_OK;
 }
 
 bool
-inbox_remove(inbox_table_t *self, bus_view_t name, int fd)
+inbox_release(inbox_table_t *self, int place)
 {
-    uint32_t place = names_find(self->names, name);
-    if (place == NAMES_NONE) {
-        return false;
-    }
     entry_t *entry = &self->entries[place];
-    if (!take_connection(entry, fd) || entry->count > 0) {
+    assert(entry->count > 0);
+    if (--entry->count > 0) {
         return false;
     }
+    bus_view_t name = view_from(entry->name, entry->size);
     uint32_t position = position_of(self, name);
     assert(position < self->count && self->order[position] == place);
     names_remove(self->names, name);
@@ -224,4 +154,15 @@ uint32_t
 inbox_count(const inbox_table_t *self)
 {
     return self->count;
+}
+
+uint32_t
+inbox_count_of(const inbox_table_t *self, bus_view_t name)
+{
+    char text[NAME_SIZE_MAX];
+    int size = snprintf(text, sizeof(text), "_inbox.%.*s.", (int) name.size, name.data);
+    assert(size > 0 && (size_t) size < sizeof(text));
+    uint32_t first = position_of(self, view_from(text, (size_t) size));
+    text[size - 1] = '.' + 1; // behind all that go on after the dot
+    return position_of(self, view_from(text, (size_t) size)) - first;
 }

@@ -6,9 +6,7 @@
 // covers another, or is covered, can only be its neighbour: two comparisons decide.
 //
 // One inbox may be held by two connections for a while (a peer that came back before its old
-// connection was seen to end), and libzmq 4.3.4 tells of an ended connection once an inbox, however
-// often that connection subscribed, and without saying which it was. So connections are counted,
-// and a repeated subscription of the same connection is known by its descriptor.
+// connection was seen to end), so connections are counted; which they are, hearing.h knows.
 #pragma once
 #include "proto/auto.h"
 #include "proto/error.h"
@@ -25,13 +23,14 @@ typedef struct inbox_table inbox_table_t;
 inbox_table_t *inbox_table_new(void);
 void inbox_table_destroy(inbox_table_t **self_p);
 
-// Takes a subscription to a whole inbox (topic_is_inbox) by the connection `fd` (-1: unknown).
-// BUS_CONFLICT where it covers another live one or is covered by it, BUS_BUSY where INBOXES_MAX are
-// live; then nothing changed.
-BUS_CHECK bus_err_t inbox_add(inbox_table_t *self, bus_view_t name, int fd);
-// Takes an unsubscription, `fd` -1 where the connection ended. True where the inbox was live and
-// nobody listens any more. Unknown names are ignored: they were refused when they came.
-bool inbox_remove(inbox_table_t *self, bus_view_t name, int fd);
-// The place of a live inbox, below INBOXES_MAX and stable while it is live, or INBOX_NONE.
+// Takes a connection that listens on a whole inbox (topic_is_inbox): *ret_place is where it is,
+// below INBOXES_MAX and the same while it is live. BUS_CONFLICT where it covers another live one or
+// is covered by it, BUS_BUSY where INBOXES_MAX are live; then nothing changed.
+BUS_CHECK bus_err_t inbox_add(inbox_table_t *self, bus_view_t name, int *ret_place);
+// Takes a connection off a live inbox. True where nobody listens on it any more.
+bool inbox_release(inbox_table_t *self, int place);
+// The place of a live inbox, or INBOX_NONE.
 int inbox_find(const inbox_table_t *self, bus_view_t name);
 uint32_t inbox_count(const inbox_table_t *self);
+// How many live ones are `_inbox.<name>.` and something.
+uint32_t inbox_count_of(const inbox_table_t *self, bus_view_t name);

@@ -298,7 +298,7 @@ router_new(const router_options_t *options, router_t **ret_self, gate_problem_t 
     if (err != BUS_OK) {
         return err;
     }
-    egress_attach(self->egress, gate_socket(self->gate, GATE_OUT));
+    egress_attach(self->egress, self->gate);
     start(self);
     *ret_self = self;
     self = NULL;
