@@ -356,7 +356,7 @@ router_stop(router_t *self)
 void
 router_reload(router_t *self)
 {
-    warden_load(self, "SIGHUP");
+    warden_load(self, true);
 }
 
 const char *

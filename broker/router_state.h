@@ -143,8 +143,8 @@ void warden_on_subscription(void *arg,
                             bus_view_t prefix);
 // What the gate counted of handshakes that were refused.
 void warden_count_handshakes(router_t *self);
-// Reads certificates and rules again; `why` is for the log.
-void warden_load(router_t *self, const char *why);
+// Reads certificates again, and `with_rules` what SIGHUP says is finished: the rules.
+void warden_load(router_t *self, bool with_rules);
 // A record came back: where it is the grant that was in commit, the next one follows; one that was
 // not journaled is tried again at the tick.
 void warden_committed(router_t *self, const batch_item_t *item);

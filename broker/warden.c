@@ -138,19 +138,19 @@ cut(void *arg, gate_door_t door BUS_UNUSED, int fd)
 }
 
 void
-warden_load(router_t *self, const char *why)
+warden_load(router_t *self, bool with_rules)
 {
+    const char *why = with_rules ? "SIGHUP" : "certificates";
     char problem[RULES_PROBLEM_SIZE] = "";
     if (self->who == NULL) {
         return;
     }
     uint32_t known = who_count(self->who);
     gate_read(self->gate); // so that no descriptor is another's already
-    bool is_asked = view_is(VIEW_LITERAL("SIGHUP"), why);
-    bus_err_t err = who_load(self->who, cut, self, is_asked, problem);
-    bool is_news = is_asked || !self->is_load_failed;
+    bus_err_t err = who_load(self->who, cut, self, with_rules, problem);
+    bool is_news = with_rules || !self->is_load_failed;
     self->is_load_failed = err != BUS_OK;
-    if (err == BUS_OK && who_count(self->who) == known && !is_asked) {
+    if (err == BUS_OK && who_count(self->who) == known && !with_rules) {
         return; // the folder's time is too young to be trusted, see who.c
     }
     if (err == BUS_OK) {
@@ -158,7 +158,9 @@ warden_load(router_t *self, const char *why)
         return;
     }
     if (is_news) {
-        const grant_t grant = {.kind = GRANT_ACCESS_NOT_LOADED, .count = 1, .name = "access.zpl"};
+        grant_t grant = {.kind = GRANT_ACCESS_NOT_LOADED, .count = 1};
+        (void) snprintf(
+            grant.name, sizeof(grant.name), "%s", with_rules ? "access.zpl" : CERT_FOLDER);
         grant_log_add(self->grants, &grant, clock_boot_ms());
     }
     char shown[RULES_PROBLEM_SIZE + 64];
@@ -175,7 +177,7 @@ warden_tick(router_t *self)
         return;
     }
     if (who_is_stale(self->who)) {
-        warden_load(self, "certificates");
+        warden_load(self, false);
     }
     warden_count_handshakes(self);
     warden_tell(self, false);
@@ -189,7 +191,7 @@ find_peer(router_t *self, message_t *message)
 {
     const who_peer_t *peer = who_of(self->who, GATE_IN, &message->frames[0]);
     if (peer != NULL && peer->name[0] == '\0' && who_is_stale(self->who)) {
-        warden_load(self, "certificates");
+        warden_load(self, false);
         peer = who_of(self->who, GATE_IN, &message->frames[0]);
     }
     return peer;

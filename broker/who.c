@@ -265,12 +265,13 @@ note_rules(who_t *self, const rules_t *before, const rules_t *rules)
     grant_log_add(self->grants, &grant, clock_boot_ms());
 }
 
+// `rules` NULL: they were not read again.
 static void
-note_changes(who_t *self, const roll_t *roll, const rules_t *rules, bool is_asked)
+note_changes(who_t *self, const roll_t *roll, const rules_t *rules)
 {
     if (self->rules != NULL) {
         note_peers(self, roll);
-        if (is_asked || strcmp(rules_hash(self->rules), rules_hash(rules)) != 0) {
+        if (rules != NULL) {
             note_rules(self, self->rules, rules);
         }
         return;
@@ -284,8 +285,11 @@ note_changes(who_t *self, const roll_t *roll, const rules_t *rules, bool is_aske
 }
 
 bus_err_t
-who_load(
-    who_t *self, who_cut_fn *fn, void *arg, bool is_asked, char reterr_problem[RULES_PROBLEM_SIZE])
+who_load(who_t *self,
+         who_cut_fn *fn,
+         void *arg,
+         bool with_rules,
+         char reterr_problem[RULES_PROBLEM_SIZE])
 {
     char path[CERT_PATH_SIZE];
     char folder[CERT_PATH_SIZE];
@@ -295,22 +299,27 @@ who_load(
     (void) snprintf(folder, sizeof(folder), "%s/" CERT_FOLDER, self->dir);
     struct stat before = {.st_mtim = {0}};
     (void) stat(folder, &before);
-    bus_err_t err = rules_load(path, &rules, reterr_problem);
+    bus_err_t err = BUS_OK;
+    if (with_rules || self->rules == NULL) {
+        err = rules_load(path, &rules, reterr_problem);
+    }
     if (err == BUS_OK) {
-        err = read_folder(folder, rules, roll, reterr_problem);
+        err = read_folder(folder, rules == NULL ? self->rules : rules, roll, reterr_problem);
     }
     if (err != BUS_OK) {
         roll_destroy(&roll);
         return err;
     }
-    note_changes(self, roll, rules, is_asked);
+    note_changes(self, roll, rules);
     move_on(self, roll, fn, arg);
     roll_destroy(&self->roll);
-    rules_destroy(&self->rules);
     self->roll = roll;
-    self->rules = rules;
     roll = NULL;
-    rules = NULL;
+    if (rules != NULL) {
+        rules_destroy(&self->rules);
+        self->rules = rules;
+        rules = NULL;
+    }
     self->last = NULL;
     self->read_at = before.st_mtim;
     self->is_settled =

@@ -33,12 +33,16 @@ void who_destroy(who_t **self_p);
 
 // Ends the connection; called for each of a name that is gone, or whose key or rules are others.
 typedef void(who_cut_fn)(void *arg, gate_door_t door, int fd);
-// Reads certificates and rules (again). Where they cannot be read what was known stays. `fn` may be
-// NULL. What is another than before is noted as a grant; `is_asked`: the rules in any case.
-// BUS_INVALID_REQUEST, BUS_IO: `reterr_problem` says what is wrong where. Peers from before are no
-// longer valid.
-BUS_CHECK bus_err_t who_load(
-    who_t *self, who_cut_fn *fn, void *arg, bool is_asked, char reterr_problem[RULES_PROBLEM_SIZE]);
+// Reads certificates again, and `with_rules`, or the first time, the rules: their file is looked at
+// only where somebody says that it is finished, and so never keeps a revocation from counting. What
+// is another than before is noted as a grant, and that rules were read. Where something cannot be
+// read what was known stays. `fn` may be NULL. BUS_INVALID_REQUEST, BUS_IO: `reterr_problem` says
+// what is wrong where. Peers from before are no longer valid.
+BUS_CHECK bus_err_t who_load(who_t *self,
+                             who_cut_fn *fn,
+                             void *arg,
+                             bool with_rules,
+                             char reterr_problem[RULES_PROBLEM_SIZE]);
 // Whether the folder of certificates has changed since they were read.
 bool who_is_stale(const who_t *self);
 

@@ -362,6 +362,25 @@ def test_an_open_connection_of_a_revoked_name_says_nothing_more(bhiv, tmp_path):
             peer.close(linger=0)
 
 
+def test_a_revocation_counts_whatever_lies_in_the_access_file(bhiv, tmp_path):
+    """The file is read when SIGHUP says that it is finished; certificates are known without it."""
+    with SecureBroker(bhiv, tmp_path / "d", names=["agent_x"]) as bus:
+        with bus.curve("agent_x") as peer, bus.peer("py_owner") as trusted:
+            ack_of(peer, "agent.x", {})
+            bus.write_access("peer\n    name = \"agent_")
+            assert make_cert(bhiv, bus.folder, "agent_x", "--revoke")[0] == 0
+            assert make_cert(bhiv, bus.folder, "agent_later")[0] == 0
+
+            def known():
+                return stats_of(trusted)["access"]["certificates"] == 2 and handshakes_refused(bus) > 0
+
+            eventually(known, what="one came, the other is cut and refused")
+            with bus.curve("agent_later") as other:
+                ack_of(other, "agent.y", {})
+            assert "access_not_loaded" not in bus.log_path.read_text()
+            peer.close(linger=0)
+
+
 def test_a_wrong_server_is_noticed_by_the_peer(bus):
     """A peer speaks to the broker whose public half it has, and to no other: it gets no welcome there."""
     with bus.curve("owner") as peer:
