@@ -75,6 +75,10 @@ bridge_identity_sees_record(const bridge_identity_t *self,
     if (!bridge_identity_is_limited(self)) {
         return true;
     }
+    if (view_is(view_from_text(self->role), "workflow_executor") &&
+        view_starts(topic, VIEW_LITERAL("bucket."))) {
+        return false; // he reads nothing of Bucket, here neither
+    }
     const char *dot = topic.size == 0 ? NULL : memrchr(topic.data, '.', topic.size);
     if (view_starts(topic, VIEW_LITERAL("bucket.out.")) && dot != NULL) {
         size_t used = (size_t) (dot + 1 - topic.data);

@@ -7,6 +7,7 @@ import pathlib
 import re
 import resource
 import socket
+import ssl
 import statistics
 import subprocess
 import threading
@@ -287,6 +288,39 @@ def test_the_identity_is_the_requester_where_the_body_names_none(system, who):
     assert [one["requester_id"] for one in found] == ["bhiv_core"]
 
 
+@pytest.mark.parametrize("product,status", [
+    ("AI_AVATAR", 403), ("ai_avatar ", 403), (" ai_avatar", 403), ("\u0430i_avatar", 403), ("ai_avatar\u200b", 403),
+    ("ai\u005favatar", 403), ("../ai_avatar", 403), ("", 403), ("*", 403), ("gurukul,ai_avatar", 403),
+    (["ai_avatar"], 422), ({"a": 1}, 422), (1, 422), (None, 422)])
+def test_no_spelling_of_a_product_slips_past(system, who, product, status):
+    body = {**HOLD, "product": product}
+    assert system.call(who.core, "POST", "/bucket/audit/append", body).status_code == status
+    assert system.call(who.core, "POST", "/bucket/request", {**body, "channel": "audit_append"}).status_code == status
+
+
+@pytest.mark.parametrize("path", [
+    "/healthz/../core/stats", "/healthz/%2e%2e/core/stats", "/healthz%2f..%2fcore%2fstats", "/core/%73tats",
+    "//core/stats", "/core//stats", "/CORE/stats", "/core/stats;a=1", "/core/stats%2f", "/./core/stats"])
+def test_no_spelling_of_a_path_goes_round_the_door(system, path):
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", system.base + 1), timeout=15) as sock:
+        sock.sendall(request.encode())
+        assert sock.makefile("rb").readline().split()[1] in (b"401", b"404")
+
+
+def test_two_identities_on_one_connection_are_two(system, who):
+    def ask(token, more=""):
+        who_asks = f"Authorization: Bearer {token}\r\n" if token else ""
+        return f"GET /bucket/quota HTTP/1.1\r\nHost: localhost\r\n{who_asks}{more}\r\n"
+
+    with socket.create_connection(("127.0.0.1", system.base + 1), timeout=15) as sock:
+        sock.sendall((ask(who.core) + ask(who.other) + ask(None) + ask(who.revoked)
+                      + ask(who.owner, "Connection: close\r\n")).encode())
+        told = sock.makefile("rb").read()
+    assert re.findall(rb"HTTP/1.1 (\d+)", told) == [b"200", b"200", b"401", b"401", b"200"]
+    assert re.findall(rb'"product":"(\w+)"', told)[:2] == [b"gurukul", b"ai_avatar"]
+
+
 def test_a_requester_that_is_null_is_the_identity_and_nobody_else(system, who):
     body = {**HOLD, "product": "gurukul", "requester_id": None}
     wrote = system.call(who.core, "POST", "/bucket/audit/append", body).json()
@@ -334,6 +368,13 @@ def test_the_executor_reads_nothing_of_bucket_whatever_it_claims(system, who):
         assert system.call(who.executor, "GET", path).status_code == 403
     event = {"event_data": {"event_type": "workflow_execution"}}
     assert system.call(who.executor, "POST", "/workflow/write-event", event).status_code == 200
+    reads_none = system.token("workflow_executor", "gurukul")
+    kept = {**HOLD, "product": "gurukul"}
+    for token in (who.core, reads_none):
+        assert system.call(token, "POST", "/bucket/audit/append", kept).status_code == 200
+    asked = "/bus/events?topic=bucket.audit_append&limit=1000"
+    assert system.call(who.core, "GET", asked, port="console").json()["count"] > 0
+    assert system.call(reads_none, "GET", asked, port="console").json()["count"] == 0
 
 
 @pytest.mark.parametrize("topic,status", [
@@ -570,6 +611,57 @@ def denials(system, who):
     return [one for one in entries if one.get("error_code") == "UNAUTHENTICATED"]
 
 
+def test_ten_thousand_paths_ids_and_topics_make_no_metric_more(system, who):
+    mark, head = name("odd"), f"Host: localhost\r\nAuthorization: Bearer {who.core}\r\n"
+
+    def ask(i):
+        body = json.dumps({"topic": f"{mark}.t{i}", "data": {}})
+        yield f"GET /{mark}/{i} HTTP/1.1\r\n{head}\r\n"
+        yield f"GET /htm/tasks/{mark}-{i} HTTP/1.1\r\n{head}\r\n"
+        yield f"GET /bus/events?topic={mark}.{i} HTTP/1.1\r\n{head}\r\n"
+        yield f"POST /bus/publish HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+
+    def ask_all(numbers):
+        with socket.create_connection(("127.0.0.1", system.base + 80), timeout=60) as sock:
+            answers = sock.makefile("rb")
+            for i in numbers:
+                sock.sendall("".join(ask(i)).encode())
+                for _ in range(4):
+                    lines = list(iter(answers.readline, b"\r\n"))
+                    assert lines[0].split()[1] in (b"200", b"404"), lines[0]
+                    answers.read(int(re.search(rb"(?i)content-length: (\d+)", b"".join(lines))[1]))
+
+    def shown():
+        return [system.call(who.owner, "GET", path, port="console").text for path in ("/metrics", "/bus/stats")]
+
+    ask_all(range(1))
+    before = shown()
+    ask_all(range(1, 2500))
+    after = shown()
+    assert not any(mark in text for text in after)
+    assert after[0].count("\n") - before[0].count("\n") < 100 and len(after[1]) < len(before[1]) + 1000
+
+
+def test_what_is_sent_makes_no_line_of_the_log(system, who):
+    evil, sent = "EVIL\n2026-01-01T00:00:00.000000Z error up forged\x1b[31m", "EVIL%0aforged%1b%5b31m"
+    for port, path in (("bucket", "/bucket/audit/entry/"), ("core", "/tasks/"), ("console", "/trace/"),
+                       ("console", "/htm/tasks/"), ("console", "/bus/events?topic="), ("karma", "/view-balance/")):
+        assert system.call(who.core, "GET", path + sent, port=port).status_code in (404, 422)
+    for port, path, body in (
+            ("console", "/htm/tasks", {"task_type": evil, "handler": evil}),
+            ("console", "/kb/documents", {"document_id": evil, "text": evil}),
+            ("karma", "/v1/log-action", {"user_id": evil, "action": evil, "role": evil}),
+            ("bucket", "/bucket/audit/append", {**HOLD, "event_type": evil, "product": evil, "requester_id": evil})):
+        assert system.call(who.core, "POST", path, body, port).status_code in (400, 403, 422), path
+    for key in ("X-Trace-Id", "X-Requester-Id", "Idempotency-Key", "Authorization"):
+        request = f"POST /core/write-event HTTP/1.1\r\nHost: a\r\n{key}: EVIL\x1b[31m\r\nContent-Length: 0\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", system.base + 1), timeout=15) as sock:
+            sock.sendall(request.encode())
+            assert sock.makefile("rb").readline().split()[1] == b"400"
+    log = system.log_path.read_text(errors="replace")
+    assert "\x1b" not in log and not any(line.endswith("forged") for line in log.splitlines())
+
+
 def test_nothing_of_a_token_is_told_anywhere(system, who):
     tokens = [getattr(who, person) for person in vars(who)] + [system.owner_token]
     secrets = [token.rsplit("_", 1)[-1] for token in tokens]
@@ -761,6 +853,32 @@ def test_who_does_not_finish_its_handshake_is_cut(bhiv, tmp_path, pem):
                 assert slow.recv(4096) == b""
             except ConnectionError:
                 pass
+
+
+def test_slow_crowds_under_tls_are_cut_and_delay_nobody(bhiv, tmp_path, pem):
+    env = {"BHIV_TLS_CERT": str(pem[0]), "BHIV_TLS_KEY": str(pem[1]), "BHIV_REQUEST_TIMEOUT": "2s"}
+    context = ssl.create_default_context(cafile=pem[0])
+    with Guarded(bhiv, tmp_path / "d", ("--dev", "--only", "broker,bridge"), env) as system:
+        at, crowd = ("127.0.0.1", system.base + 1), []
+        for i in range(150):
+            sock = socket.create_connection(at, timeout=15)
+            if i % 3 == 0:  # a handshake, and half a request
+                sock = context.wrap_socket(sock, server_hostname="127.0.0.1")
+                sock.sendall(b"GET /healthz HTTP/1.1\r\nHo")
+            else:  # half a handshake, or none
+                sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" if i % 3 == 1 else os.urandom(64))
+            crowd.append(sock)
+        for _ in range(5):
+            start = time.monotonic()
+            answer = requests.get(f"https://127.0.0.1:{at[1]}/healthz", verify=str(pem[0]), timeout=15)
+            assert answer.status_code == 200 and time.monotonic() - start < 2
+        for sock in crowd:
+            with sock:
+                try:
+                    while sock.recv(4096):  # 408, or nothing; then its end
+                        pass
+                except OSError as error:
+                    assert not isinstance(error, TimeoutError), "it is still open"
 
 
 @pytest.mark.parametrize("kind", ["alone", "absent", "no certificate", "open key", "another key"])
