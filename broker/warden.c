@@ -150,6 +150,9 @@ warden_load(router_t *self, bool with_rules)
     bus_err_t err = who_load(self->who, cut, self, with_rules, problem);
     bool is_news = with_rules || !self->is_load_failed;
     self->is_load_failed = err != BUS_OK;
+    if (err == BUS_OK) {
+        zap_refresh(self->options.zap);
+    }
     if (err == BUS_OK && who_count(self->who) == known && !with_rules) {
         return; // the folder's time is too young to be trusted, see who.c
     }

@@ -17,8 +17,9 @@ enum { KEY_BYTES = 32, ENDPOINT_SIZE = 64, ANSWER_SIZE = 16, FRAMES_MAX = 16 };
 struct zap {
     zactor_t *actor;   // first: a test that kills it finds it there
     const cert_t *own; // borrowed
-    void *asker;       // DEALER to the handler
-    loop_t *loop;      // borrowed; NULL: not watched
+    char folder[CERT_PATH_SIZE];
+    void *asker;  // DEALER to the handler
+    loop_t *loop; // borrowed; NULL: not watched
     int timer;
     unsigned silent;   // questions since the last answer
     uint64_t sequence; // of the last question
@@ -255,23 +256,40 @@ zap_watch(zap_t *self, loop_t *loop, zap_failed_fn *fn, void *arg)
     self->timer = loop_add_timer(loop, ZAP_WATCH_MS, 0, on_watch, self);
 }
 
+// --- Certificates ------------------------------------------------------------------------------
+
+// Gives the handler the folder; what it has read of it is forgotten.
+static bool
+give_folder(const zap_t *self)
+{
+    return zstr_sendx(self->actor, "CURVE", self->folder, NULL) == 0 &&
+           zsock_wait(self->actor) == 0;
+}
+
+void
+zap_refresh(const zap_t *self)
+{
+    void *pipe = zsock_resolve(self->actor);
+    set_int(pipe, ZMQ_SNDTIMEO, ZAP_REFRESH_MS);
+    set_int(pipe, ZMQ_RCVTIMEO, ZAP_REFRESH_MS);
+    (void) give_folder(self);
+    set_int(pipe, ZMQ_RCVTIMEO, -1);
+}
+
 // --- Life --------------------------------------------------------------------------------------
 
 bus_err_t
 zap_new(const char *dir, const cert_t *own, zap_t **ret_self, const char **reterr_why)
 {
-    char folder[CERT_PATH_SIZE];
-    (void) snprintf(folder, sizeof(folder), "%s/" CERT_FOLDER, dir);
     BUS_AUTO(zap_destroy) zap_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
+    (void) snprintf(self->folder, sizeof(self->folder), "%s/" CERT_FOLDER, dir);
     self->own = own;
     (void) zap_context();
     self->actor = zactor_new(zauth, NULL);
     assert(self->actor != NULL);
-    int rc = zstr_sendx(self->actor, "CURVE", folder, NULL);
-    assert(rc == 0);
-    rc = zsock_wait(self->actor);
-    assert(rc == 0);
+    bool is_given = give_folder(self);
+    assert(is_given);
     bus_err_t err = prove(self, reterr_why);
     if (err != BUS_OK) {
         zap_destroy(&self);

@@ -4,6 +4,7 @@ what an access file changes, and what strangers, impostors and revoked peers get
 The rules are worked out a second time here, from broker/access.def and docs/protocol.md alone.
 """
 
+import os
 import pathlib
 import re
 import shutil
@@ -378,6 +379,23 @@ def test_a_revocation_counts_whatever_lies_in_the_access_file(bhiv, tmp_path):
             with bus.curve("agent_later") as other:
                 ack_of(other, "agent.y", {})
             assert "access_not_loaded" not in bus.log_path.read_text()
+            peer.close(linger=0)
+
+
+def test_a_certificate_that_stands_in_anothers_place_is_told_from_it(bhiv, tmp_path):
+    """As many files, of the same sizes and times: czmq alone would go on with those that it has read."""
+    with SecureBroker(bhiv, tmp_path / "d", names=["agent_a"]) as bus:
+        with bus.curve("agent_a") as peer:
+            ack_of(peer, "agent.a", {})
+            certs = bus.folder / "certs"
+            when = max(path.stat().st_mtime_ns for path in certs.iterdir())
+            assert make_cert(bhiv, bus.folder, "agent_a", "--revoke")[0] == 0
+            assert make_cert(bhiv, bus.folder, "agent_b")[0] == 0
+            for path in certs.glob("agent_b.*"):
+                os.utime(path, ns=(when, when))
+            eventually(lambda: handshakes_refused(bus) > 0, what="the old one refused at the door")
+            with bus.curve("agent_b") as other:
+                ack_of(other, "agent.b", {})
             peer.close(linger=0)
 
 
