@@ -36,6 +36,10 @@ say_inbox(bus_view_t topic, const header_t *header, const char **reterr_why)
         *reterr_why = "a reply carries no ack: that is the broker's";
         return BUS_MALFORMED_MESSAGE;
     }
+    if (view_is(header->re, "welcome")) {
+        *reterr_why = "nobody but the broker welcomes";
+        return BUS_MALFORMED_MESSAGE;
+    }
     return BUS_OK;
 }
 
@@ -138,9 +142,9 @@ ends_in_uuid(bus_view_t name)
 }
 
 bool
-access_may_consume(const who_peer_t *peer, bus_view_t consumer)
+access_may_consume(const who_peer_t *peer, bus_view_t consumer, bool is_kept)
 {
-    if (ends_in_uuid(consumer)) {
+    if (!is_kept && ends_in_uuid(consumer)) {
         return true;
     }
     for (size_t size = 1; size <= consumer.size; size++) {

@@ -51,6 +51,7 @@ bool access_may_say(const who_peer_t *peer,
                     bus_view_t topic,
                     topic_class_t class_,
                     breach_reason_t *reterr_reason);
-// Whether it may read by this name: its own, that of a service of its, one of either with something
-// behind a `-` or `.`, or one that ends in a UUID, which nobody else can know.
-bool access_may_consume(const who_peer_t *peer, bus_view_t consumer);
+// Whether it may read by this name: its own, that of a service of its, or one of either with
+// something behind a `-` or `.`. One that ends in a UUID it may read by, too, where `is_kept` is
+// false: nobody else can know it, unless the broker remembers it and shows it ($bus.stats).
+bool access_may_consume(const who_peer_t *peer, bus_view_t consumer, bool is_kept);

@@ -155,7 +155,7 @@ static bus_err_t
 handle_forget(router_t *self, message_t *message, const void *body, const char **reterr_why)
 {
     const schema_forget_t *forget = body;
-    bus_err_t err = warden_may_consume(self, message, forget->consumer, reterr_why);
+    bus_err_t err = warden_may_consume(self, message, forget->consumer, true, reterr_why);
     if (err != BUS_OK) {
         return err;
     }
@@ -195,6 +195,8 @@ handle_batch(router_t *self,
     group_problem_t problem;
     bus_err_t err =
         group_read(self->group, message->body, &message->header, message->peer, &problem);
+    const group_claims_t claims = group_claims(self->group);
+    warden_count_claims(self, message, &claims);
     if (err == BUS_UNAUTHORIZED_ACCESS && message->peer != NULL) {
         warden_breach(self, message->peer->name, BREACH_PUBLISH, problem.topic);
     }

@@ -31,6 +31,7 @@ struct group {
     size_t bytes;           // of topics and bodies
     const header_t *outer;  // of the batch that is being read; borrowed
     const who_peer_t *peer; // who sent it; borrowed; NULL: trusted
+    group_claims_t claims;
 };
 
 group_t *
@@ -82,6 +83,19 @@ check_header(bus_view_t bytes, header_t *ret_header, const char **reterr_why)
         return BUS_VALIDATION_FAILED;
     }
     return BUS_OK;
+}
+
+// What is claimed is replaced by the peer's own name, and dropped.
+static void
+replace_claims(group_t *self, header_t *header)
+{
+    bool is_other = header->source.data != NULL && !view_equal(header->source, self->outer->source);
+    if (is_other) {
+        self->claims.sources++;
+        self->claims.source = header->source;
+    }
+    self->claims.stamps += header->seq != 0 || header->at != 0 || header->prev != 0;
+    header->source = self->outer->source;
 }
 
 // What a message of the batch takes over from it is what it does not say itself.
@@ -140,6 +154,9 @@ read_record(group_t *self, walk_t *walk, group_problem_t *reterr_problem)
         return BUS_INVALID_TOPIC;
     }
     err = check_header(parts[1], &header, reterr_why);
+    if (err == BUS_OK && self->peer != NULL) {
+        replace_claims(self, &header);
+    }
     if (err == BUS_OK) {
         err = access_say(parts[0], TOPIC_JOURNALED, &header, reterr_why);
     }
@@ -182,6 +199,7 @@ group_read(group_t *self,
     self->peer = peer;
     self->count = 0;
     self->bytes = 0;
+    self->claims = (group_claims_t){.sources = 0};
     pack_clear(self->headers);
     walk_t walk = walk_from(body);
     walk_item_t item;
@@ -207,6 +225,12 @@ group_read(group_t *self,
         return BUS_VALIDATION_FAILED;
     }
     return BUS_OK;
+}
+
+group_claims_t
+group_claims(const group_t *self)
+{
+    return self->claims;
 }
 
 uint32_t

@@ -42,6 +42,15 @@ typedef struct {
     uint64_t cause_n;
 } group_record_t;
 
+// What messages said of themselves that is not theirs to say, where `peer` was given.
+typedef struct {
+    uint32_t sources;  // messages of another source than the peer's
+    uint32_t stamps;   // messages with seq, at or prev
+    bus_view_t source; // of the last of those; may be absent
+} group_claims_t;
+// Of the last group_read, whether it was good or not.
+group_claims_t group_claims(const group_t *self);
+
 uint32_t group_count(const group_t *self);
 // Bytes of all topics, headers and bodies.
 size_t group_bytes(const group_t *self);

@@ -325,6 +325,17 @@ peer_source(const peer_table_t *self, bus_view_t instance)
 }
 
 uint32_t
+peer_count_of(const peer_table_t *self, bus_view_t source)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < PEERS_MAX; i++) {
+        const instance_t *instance = self->instances[i];
+        count += instance != NULL && view_equal(instance->peer.source, source);
+    }
+    return count;
+}
+
+uint32_t
 peer_count(const peer_table_t *self)
 {
     return names_count(self->by_instance);

@@ -74,6 +74,8 @@ void peer_began(peer_table_t *self, bus_view_t instance);
 // call that changes the table.
 bus_view_t peer_source(const peer_table_t *self, bus_view_t instance);
 uint32_t peer_count(const peer_table_t *self);
+// How many of them said hello as `source`.
+uint32_t peer_count_of(const peer_table_t *self, bus_view_t source);
 // Calls `fn` for each, in no order.
 typedef void(peer_each_fn)(void *arg, const peer_t *peer);
 void peer_each(const peer_table_t *self, peer_each_fn *fn, void *arg);

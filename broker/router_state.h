@@ -130,10 +130,13 @@ BUS_CHECK bus_err_t warden_is_own_instance(router_t *self,
 BUS_CHECK bus_err_t warden_may_consume(router_t *self,
                                        const message_t *message,
                                        bus_view_t consumer,
+                                       bool is_kept, // see access_may_consume
                                        const char **reterr_why);
 BUS_CHECK bus_err_t warden_may_fetch(router_t *self,
                                      const message_t *message,
                                      const char **reterr_why);
+// What the messages of a batch claimed of themselves is counted.
+void warden_count_claims(router_t *self, const message_t *message, const group_claims_t *claims);
 // Counts one breach, and says it once a minute.
 void warden_breach(router_t *self, const char *name, breach_reason_t reason, bus_view_t subject);
 // An egress_breach_fn.

@@ -3,13 +3,12 @@
 #include "proto/limits.h"
 #include "proto/topic.h"
 #include "runtime/cert.h"
+#include "runtime/file.h"
 #include <assert.h>
 #include <czmq.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 bool
 rules_row_word(bus_view_t *rest, bus_view_t *ret_word)
@@ -250,6 +249,18 @@ find_wrong_line(bus_view_t text)
     return 0;
 }
 
+// Whether an earlier section of the file has the same name: which of them counts would be a guess.
+static bool
+is_twice(zconfig_t *root, zconfig_t *peer)
+{
+    const char *name = zconfig_get(peer, "name", "");
+    zconfig_t *other = zconfig_child(root);
+    while (other != peer && strcmp(zconfig_get(other, "name", ""), name) != 0) {
+        other = zconfig_next(other);
+    }
+    return other != peer;
+}
+
 bus_err_t
 rules_row_parse(bus_view_t text,
                 rules_row_fn *fn,
@@ -273,6 +284,10 @@ rules_row_parse(bus_view_t text,
         for (zconfig_t *peer = zconfig_child(root); peer != NULL && err == BUS_OK;
              peer = zconfig_next(peer)) {
             err = take_peer(peer, pass == 0 ? NULL : fn, arg, reterr_problem);
+            if (err == BUS_OK && pass == 0 && is_twice(root, peer)) {
+                err =
+                    problem(reterr_problem, "`%.64s` has two rows", zconfig_get(peer, "name", ""));
+            }
         }
     }
     zconfig_destroy(&root);
@@ -287,31 +302,19 @@ rules_row_read(const char *path,
                char reterr_problem[RULES_PROBLEM_SIZE])
 {
     ret_hash[0] = '\0';
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
+    file_text_t file;
+    bus_err_t err = file_read(path, RULES_FILE_SIZE_MAX, &file);
+    if (err == BUS_NOT_FOUND) {
         return BUS_OK;
     }
-    char *text = malloc(RULES_FILE_SIZE_MAX);
-    assert(text != NULL);
-    size_t size = 0;
-    ssize_t got = fd < 0 ? -1 : 1;
-    while (got > 0 && size < RULES_FILE_SIZE_MAX) {
-        got = read(fd, text + size, RULES_FILE_SIZE_MAX - size);
-        size += got > 0 ? (size_t) got : 0;
-    }
-    bus_err_t err = BUS_OK;
-    if (got < 0) {
-        (void) problem(reterr_problem, "cannot be read: %s", strerror(errno));
-        err = BUS_IO;
-    } else if (size == RULES_FILE_SIZE_MAX) {
-        err = problem(reterr_problem, "it is over 1 MiB");
+    if (err == BUS_OK) {
+        err = rules_row_parse(view_from(file.text, file.size), fn, arg, reterr_problem);
+        file_clear(&file);
+    } else if (err == BUS_PAYLOAD_TOO_LARGE || err == BUS_INVALID_REQUEST) {
+        err = problem(reterr_problem,
+                      err == BUS_INVALID_REQUEST ? "it is no file" : "it is over 1 MiB");
     } else {
-        err = rules_row_parse(view_from(text, size), fn, arg, reterr_problem);
-        sha256_hex(view_from(text, size), ret_hash);
+        (void) problem(reterr_problem, "cannot be read: %s", strerror(errno));
     }
-    if (fd >= 0) {
-        close(fd);
-    }
-    free(text);
     return err;
 }

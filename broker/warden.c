@@ -8,7 +8,10 @@
 #include "runtime/log.h"
 #include <sys/socket.h>
 
-enum { SUBJECT_SHOWN = 200 };
+enum {
+    SUBJECT_SHOWN = 200,
+    INSTANCES_MAX = 512, // of one name: a part of PEERS_MAX
+};
 
 // --- Breaches ----------------------------------------------------------------------------------
 
@@ -243,6 +246,21 @@ warden_admit(router_t *self, message_t *message, const char **reterr_why)
     return BUS_OK;
 }
 
+void
+warden_count_claims(router_t *self, const message_t *message, const group_claims_t *claims)
+{
+    if (message->peer == NULL) {
+        return;
+    }
+    self->stats.sources_replaced += claims->sources;
+    for (uint32_t i = 0; i < claims->sources; i++) {
+        warden_breach(self, message->peer->name, BREACH_SOURCE, claims->source);
+    }
+    for (uint32_t i = 0; i < claims->stamps; i++) {
+        warden_breach(self, message->peer->name, BREACH_STAMP, message->topic);
+    }
+}
+
 bus_err_t
 warden_may_say(router_t *self, const message_t *message, const char **reterr_why)
 {
@@ -254,6 +272,27 @@ warden_may_say(router_t *self, const message_t *message, const char **reterr_why
     warden_breach(self, message->peer->name, reason, message->topic);
     *reterr_why = "your certificate's rules do not let you say this";
     return BUS_UNAUTHORIZED_ACCESS;
+}
+
+// A name has its part of the table of peers, if it may say anything that it would say hello for.
+static bus_err_t
+may_be_instance(router_t *self,
+                const message_t *message,
+                bus_view_t instance,
+                const char **reterr_why)
+{
+    const who_peer_t *peer = message->peer;
+    if (!rules_has(peer->rules, RULES_PUBLISH) && !rules_has(peer->rules, RULES_SERVE)) {
+        warden_breach(self, peer->name, BREACH_SERVE, instance);
+        *reterr_why = "who may neither publish nor serve says no hello";
+        return BUS_UNAUTHORIZED_ACCESS;
+    }
+    bool is_new = peer_source(self->peers, instance).data == NULL;
+    if (is_new && peer_count_of(self->peers, view_from_text(peer->name)) >= INSTANCES_MAX) {
+        *reterr_why = "as many instances of this name are known as may be";
+        return BUS_BUSY;
+    }
+    return warden_is_own_instance(self, message, instance, reterr_why);
 }
 
 bus_err_t
@@ -276,7 +315,7 @@ warden_may_serve(router_t *self,
         *reterr_why = "the inbox is not your own: _inbox.<certificate's name>.";
         return BUS_UNAUTHORIZED_ACCESS;
     }
-    return warden_is_own_instance(self, message, hello->instance, reterr_why);
+    return may_be_instance(self, message, hello->instance, reterr_why);
 }
 
 bus_err_t
@@ -299,9 +338,10 @@ bus_err_t
 warden_may_consume(router_t *self,
                    const message_t *message,
                    bus_view_t consumer,
+                   bool is_kept,
                    const char **reterr_why)
 {
-    if (message->peer == NULL || access_may_consume(message->peer, consumer)) {
+    if (message->peer == NULL || access_may_consume(message->peer, consumer, is_kept)) {
         return BUS_OK;
     }
     warden_breach(self, message->peer->name, BREACH_IDENTITY, consumer);
@@ -344,7 +384,8 @@ warden_may_fetch(router_t *self, const message_t *message, const char **reterr_w
     if (peer == NULL || schema_decode(&SCHEMA_fetch, message->body, &fetch, &problems) != BUS_OK) {
         return BUS_OK; // the reader refuses what is no fetch
     }
-    bus_err_t err = warden_may_consume(self, message, fetch.consumer, reterr_why);
+    bus_err_t err = warden_may_consume(
+        self, message, fetch.consumer, fetch.ack.has && fetch.ack.value > 0, reterr_why);
     bus_view_t prefix;
     if (err == BUS_OK && find_forbidden(peer, fetch.filters, &prefix)) {
         warden_breach(self, peer->name, BREACH_FETCH, prefix);

@@ -12,7 +12,13 @@
 #define DOMAIN "bhiv"
 #define PROOF_ADDRESS "tcp://127.0.0.1:*"
 
-enum { KEY_BYTES = 32, ENDPOINT_SIZE = 64, ANSWER_SIZE = 16, FRAMES_MAX = 16 };
+enum {
+    KEY_BYTES = 32,
+    ENDPOINT_SIZE = 64,
+    ANSWER_SIZE = 16,
+    FRAMES_MAX = 16,
+    ENFORCE_DOMAIN = 93, // ZMQ_ZAP_ENFORCE_DOMAIN: libzmq has it, zmq.h shows it with drafts alone
+};
 
 struct zap {
     zactor_t *actor;   // first: a test that kills it finds it there
@@ -33,7 +39,7 @@ zap_context(void)
     zsys_handler_set(NULL); // signals are the loop's
     void *context = zsys_init();
     assert(context != NULL);
-    zsys_set_logstream(stderr); // stdout is for the line that says ready
+    zsys_set_logstream(NULL); // it prints what is in a file that it cannot read; who.c names it
     return context;
 }
 
@@ -58,6 +64,7 @@ zap_protect(const zap_t *self, void *socket)
     assert(rc == 0);
     rc = zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, DOMAIN, sizeof(DOMAIN) - 1);
     assert(rc == 0);
+    set_int(socket, ENFORCE_DOMAIN, 1); // without a handler nobody comes in
 }
 
 // --- The proof ---------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ on_message(client_t *self, const client_link_message_t *message)
     client_call_t *call = NULL;
     if (header.re.data == NULL) {
         on_request(self, message, &header);
-    } else if (view_is(header.re, "welcome")) {
+    } else if (view_is(header.re, "welcome") && view_is(header.source, "$bus")) {
         on_welcome(self, message->body);
     } else if ((call = client_call_find(self->calls, header.re)) != NULL) {
         on_answer(self, call, &header, message->body);

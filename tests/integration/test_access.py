@@ -268,6 +268,7 @@ def test_rules_that_change_cut_who_they_were_for(bhiv, tmp_path):
         "peer\n    name = \"a\n",
         "   peer\n name=",
         "peer\n    name = \"a\"\n    name = \"b\"\n",
+    "peer\n    name = \"a\"\npeer\n    name = \"b\"\npeer\n    name = \"a\"\n",
     ],
 )
 def test_a_broker_does_not_start_by_a_file_that_is_wrong(bhiv, tmp_path, text):

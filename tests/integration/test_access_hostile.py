@@ -1,6 +1,8 @@
 """Peers with a certificate that do not keep to the rules by which libraries speak: what they can do to others."""
 
 import contextlib
+import os
+import signal
 
 import pytest
 import zmq
@@ -68,3 +70,68 @@ def test_one_name_leaves_room_for_the_inboxes_of_others(bus):
         assert stats_of(trusted)["inboxes"] < 1100
         with bus.curve("owner") as other:
             assert stats_of(other)["inboxes"] > 1024
+
+
+HELLO = {"version": "1", "pid": 1, "boot_ms": 1.0}
+
+
+def test_one_name_leaves_room_for_the_instances_of_others(bus):
+    with bus.curve("agent_x") as peer, bus.curve("bhiv_karma") as other, bus.peer("py_owner") as trusted:
+        for n in range(600):
+            peer.send("$bus.beat", {"instance": f"agent_x-{n}", "inbox": peer.inbox, **HELLO})
+        error = error_of(peer, "$bus.hello", {"instance": "agent_x-more", "inbox": peer.inbox, **HELLO})
+        assert error["error_code"] == "BUSY"
+        assert stats_of(trusted)["peers"] <= 520
+        hello = {"service": "karma", "instance": "karma-1", "inbox": other.inbox, **HELLO}
+        assert say(other, "$bus.hello", hello)[0]["status"] == "success"
+        again = {"instance": "agent_x-0", "inbox": peer.inbox, **HELLO}
+        assert say(peer, "$bus.hello", again)[0]["status"] == "success"
+
+
+def test_a_name_without_a_row_is_not_told_of_as_a_peer(bus):
+    with bus.curve("nobody") as peer, bus.peer("py_owner") as trusted:
+        hello = {"instance": "nobody-1", "inbox": peer.inbox, **HELLO}
+        assert error_of(peer, "$bus.hello", hello)["error_code"] == "UNAUTHORIZED_ACCESS"
+        assert "nobody" not in [p["source"] for p in say(trusted, "$bus.peers", {})[1]["peers"]]
+
+
+@pytest.mark.parametrize("source", ["owner", "$bus"])
+def test_what_a_batch_claims_inside_is_replaced_counted_and_told(bus, source):
+    with bus.curve("agent_x") as peer, bus.peer("py_owner") as trusted:
+        before = stats_of(trusted)["access"]["sources_replaced"]
+        sources, stamps = refused(bus, "agent_x", "source"), refused(bus, "agent_x", "stamp")
+        claims = {"source": source, "seq": 5, "at": 7, "prev": 1}
+        done = ack_of(peer, "$bus.batch", [["agent.x", claims, {}], ["agent.x", {"source": "agent_x"}, {}]])
+        records = trusted.fetch("py", ["agent."], done["first"])["records"]
+        assert [r[1]["source"] for r in records] == ["agent_x", "agent_x"]
+        assert [r[1]["seq"] for r in records] == [done["first"], done["first"] + 1]
+        assert stats_of(trusted)["access"]["sources_replaced"] == before + 1
+        assert refused(bus, "agent_x", "source") == sources + 1
+        assert refused(bus, "agent_x", "stamp") == stamps + 1
+
+
+def test_nobody_but_the_broker_welcomes(bus):
+    with bus.curve("agent_x") as peer, bus.curve("owner") as victim:
+        before = stats_of(victim)["refused"].get("MALFORMED_MESSAGE", 0)
+        peer.send(victim.inbox, {"epoch": "e", "boot": "b", "head": 9}, re="welcome", status="success")
+        eventually(lambda: stats_of(victim)["refused"].get("MALFORMED_MESSAGE", 0) > before)
+        assert victim.welcomes == 1
+
+
+def test_a_consumer_that_is_kept_is_ones_own_and_no_uuid_helps(bus):
+    name = "ears-0190b0c5-0000-7000-8000-000000000001"
+    with bus.curve("owner") as keeper, bus.curve("brain") as peer:
+        ack_of(keeper, "brain.x", {})
+        body = {"consumer": name, "filters": ["brain."], "from": 1}
+        assert say(peer, "$bus.fetch", body)[0]["status"] == "success"  # a cursor of its own
+        for topic, more in (("$bus.fetch", {**body, "ack": 1}), ("$bus.forget", {"consumer": name})):
+            assert error_of(peer, topic, more)["error_code"] == "UNAUTHORIZED_ACCESS"
+        assert say(peer, "$bus.fetch", {**body, "consumer": "brain-2", "ack": 1})[0]["status"] == "success"
+
+
+def test_a_pipe_in_place_of_the_access_file_is_told_and_nobody_waits(bhiv, tmp_path):
+    with SecureBroker(bhiv, tmp_path / "d", names=["owner"]) as broker, broker.curve("owner") as peer:
+        os.mkfifo(broker.folder / "access.zpl")
+        broker.program.signal(signal.SIGHUP)
+        eventually(lambda: "access_not_loaded" in broker.log_path.read_text())
+        assert stats_of(peer)["head"] >= 0

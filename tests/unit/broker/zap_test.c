@@ -131,3 +131,58 @@ Test(zap, a_keeper_without_our_own_certificate_is_none)
     zap_close_context();
     remove_folder(path);
 }
+
+// What the door says first of a handshake with a key that nobody knows.
+static int
+first_handshake(zap_t *zap, const cert_t *own)
+{
+    char endpoint[64];
+    size_t size = sizeof(endpoint);
+    void *door = zmq_socket(zap_context(), ZMQ_PULL);
+    void *news = zmq_socket(zap_context(), ZMQ_PAIR);
+    void *socket = zmq_socket(zap_context(), ZMQ_PUSH);
+    zap_protect(zap, door);
+    cr_assert_eq(zmq_socket_monitor(door,
+                                    "inproc://door.news",
+                                    ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                                        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH),
+                 0);
+    cr_assert_eq(zmq_connect(news, "inproc://door.news"), 0);
+    cr_assert_eq(zmq_bind(door, "tcp://127.0.0.1:*"), 0);
+    cr_assert_eq(zmq_getsockopt(door, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
+    cert_t stranger = {.name = "stranger"};
+    cr_assert_eq(zmq_curve_keypair(stranger.public_key, stranger.secret_key), 0);
+    memcpy(stranger.server_key, own->public_key, CERT_KEY_SIZE);
+    cert_apply(&stranger, socket, endpoint);
+    cr_assert_eq(zmq_connect(socket, endpoint), 0);
+    zmq_pollitem_t item = {.socket = news, .events = ZMQ_POLLIN};
+    cr_assert_eq(zmq_poll(&item, 1, 10000), 1, "the door says nothing");
+    uint8_t bytes[6];
+    cr_assert_eq(zmq_recv(news, bytes, sizeof(bytes), 0), 6);
+    uint16_t event;
+    memcpy(&event, bytes, sizeof(event));
+    zmq_socket_monitor(door, NULL, 0);
+    void *sockets[] = {door, news, socket};
+    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+        int linger = 0;
+        zmq_setsockopt(sockets[i], ZMQ_LINGER, &linger, sizeof(linger));
+        zmq_close(sockets[i]);
+    }
+    return event;
+}
+
+Test(zap, a_door_whose_keeper_was_killed_lets_nobody_in)
+{
+    cert_t own;
+    char *path = make_folder(&own);
+    zap_t *zap = NULL;
+    const char *why = NULL;
+    cr_assert_eq(zap_new(path, &own, &zap, &why), BUS_OK, "%s", why);
+    cr_assert_eq(first_handshake(zap, &own), ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
+    zactor_destroy(actor_of(zap));
+    cr_assert_eq(first_handshake(zap, &own), ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
+    zap_destroy(&zap);
+    zap_close_context();
+    remove_folder(path);
+}
