@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Publishes events with curl and with bhiv, and reads back what they did.
 #
-#   publish.sh [HOST]                HOST is where `bhiv up` serves, localhost unless given; BHIV_HTTP_TOKEN: its token
+#   publish.sh [HOST]                HOST is where `bhiv up` serves, localhost unless given; https://HOST with TLS, and then
+#                                    CURL_CA_BUNDLE is its certificate where it is self-signed; BHIV_HTTP_TOKEN: its token
 set -euo pipefail
 host=${1:-localhost}
-bucket=http://$host:${BHIV_BUCKET_PORT:-8001}
-karma=http://$host:${BHIV_KARMA_PORT:-8000}
+[[ $host == http*://* ]] || host=http://$host
+bucket=$host:${BHIV_BUCKET_PORT:-8001}
+karma=$host:${BHIV_KARMA_PORT:-8000}
 # A token, where HTTP asks for one (bhiv token create): as a file, or it would be in the list of processes.
 ask() {
     curl -sS -K <([[ -z ${BHIV_HTTP_TOKEN:-} ]] || printf 'header = "Authorization: Bearer %s"\n' "$BHIV_HTTP_TOKEN") "$@"

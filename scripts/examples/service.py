@@ -25,12 +25,15 @@ def endpoint(variable, leaf, otherwise):
 
 
 def secure(socket, where):
-    """Over tcp by the certificate that BHIV_CERT names (a file, with broker.cert beside it), where it names one."""
+    """Over tcp by the certificate that BHIV_CERT names (NAME.cert_secret, with broker.cert beside it), where it does."""
     cert = os.environ.get("BHIV_CERT", "")
     if cert and where.startswith("tcp://"):
-        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(cert)
         broker = os.path.join(os.path.dirname(cert), "broker.cert")
-        socket.curve_serverkey = zmq.auth.load_certificate(broker)[0]
+        try:
+            socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(cert)
+            socket.curve_serverkey = zmq.auth.load_certificate(broker)[0]
+        except (OSError, TypeError, ValueError) as error:
+            sys.exit(f"BHIV_CERT names a file NAME.cert_secret, with broker.cert beside it: {error}")
     return socket
 
 
@@ -84,6 +87,9 @@ try:
             if "trace_id" in header:
                 answer["trace_id"] = header["trace_id"]
             say(header["reply_to"], answer, {"text": str(body.get("text", "")).upper(), "by": instance})
+        elif header.get("status") == "error":  # to the hello
+            print(f"{name} was refused: {body}", file=sys.stderr, flush=True)
+            told = True
         elif not ready:
             ready = True  # the hello's answer
             print(f"ready {name}", flush=True)
