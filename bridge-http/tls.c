@@ -71,3 +71,12 @@ bridge_tls_clear(bridge_tls_t *self)
     }
     *self = (bridge_tls_t){.cert = NULL};
 }
+
+int
+bridge_tls_check(const char *cert_path, const char *key_path)
+{
+    bridge_tls_t tls;
+    int status = bridge_tls_load(cert_path, key_path, &tls);
+    bridge_tls_clear(&tls);
+    return status;
+}

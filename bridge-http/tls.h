@@ -14,5 +14,7 @@ typedef struct {
 // what is wrong: one without the other, a file that is not there, too large or no PEM, a key that
 // everybody may read.
 int bridge_tls_load(const char *cert_path, const char *key_path, bridge_tls_t *ret_tls);
+// The same for who does not serve: says what is wrong, and keeps neither.
+int bridge_tls_check(const char *cert_path, const char *key_path);
 // Overwrites the key before it is freed.
 void bridge_tls_clear(bridge_tls_t *self);

@@ -167,10 +167,10 @@ open_place(const broker_options_t *options, loop_t *loop, place_t *ret_place)
     bus_err_t err = cert_load(options->dir, CERT_BROKER, &ret_place->cert, &why);
     if (err != BUS_OK) {
         log_error("config_refused",
-                  "certificate=%s/" CERT_FOLDER "/" CERT_BROKER CERT_SUFFIX " why=\"%s\" "
-                  "hint=\"bhiv keys cert " CERT_BROKER "\"",
+                  "certificate=%s/" CERT_FOLDER "/" CERT_BROKER CERT_SUFFIX " why=\"%s\"%s",
                   options->dir,
-                  why);
+                  why,
+                  err == BUS_NOT_FOUND ? " hint=\"bhiv keys cert " CERT_BROKER "\"" : "");
         return EX_CONFIG;
     }
     err = zap_new(options->dir, &ret_place->cert, &ret_place->zap, &why);

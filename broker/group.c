@@ -163,7 +163,7 @@ read_record(group_t *self, walk_t *walk, group_problem_t *reterr_problem)
     breach_reason_t reason;
     if (err == BUS_OK && self->peer != NULL &&
         !access_may_say(self->peer, parts[0], TOPIC_JOURNALED, &reason)) {
-        *reterr_why = "your certificate's rules do not let you say this";
+        *reterr_why = "your certificate's rules do not let you publish this";
         reterr_problem->topic = parts[0];
         err = BUS_UNAUTHORIZED_ACCESS;
     }

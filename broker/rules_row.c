@@ -74,6 +74,15 @@ is_pattern(bus_view_t word, rules_right_t right)
            !(is_prefix_only && has_star);
 }
 
+// Whether any request can match: one without its `req.` would be a right that is never had.
+static bool
+is_of_requests(bus_view_t word)
+{
+    return view_is(word, ">") || view_is(word, "$bus.stats") || view_is(word, "$bus.peers") ||
+           (word.size > 0 && word.data[0] == '*') ||
+           (word.size > 4 && memcmp(word.data, "req.", 4) == 0);
+}
+
 static bus_err_t
 check_right(const char *name, rules_right_t right, const char *text, char *reterr_problem)
 {
@@ -91,6 +100,14 @@ check_right(const char *name, rules_right_t right, const char *text, char *reter
                            memchr(word.data, '*', word.size) == NULL
                                ? ""
                                : ": what is heard and read is by prefix, * is for the others");
+        }
+        if (right == RULES_REQUEST && !is_of_requests(word)) {
+            return problem(reterr_problem,
+                           "%s: request: `%.*s` is nothing to ask: req. topics, $bus.stats, "
+                           "$bus.peers",
+                           name,
+                           (int) (word.size < 64 ? word.size : 64),
+                           word.data);
         }
         if (++count > RULES_PATTERNS_MAX) {
             return problem(reterr_problem,

@@ -270,7 +270,11 @@ warden_may_say(router_t *self, const message_t *message, const char **reterr_why
         return BUS_OK;
     }
     warden_breach(self, message->peer->name, reason, message->topic);
-    *reterr_why = "your certificate's rules do not let you say this";
+    // By the name of the right, as it stands in the access file.
+    *reterr_why = reason == BREACH_PUBLISH ? "your certificate's rules do not let you publish this"
+                  : reason == BREACH_REQUEST
+                      ? "your certificate's rules do not let you request this"
+                      : "your certificate's rules let you serve nothing, so you answer nobody";
     return BUS_UNAUTHORIZED_ACCESS;
 }
 

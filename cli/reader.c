@@ -125,5 +125,10 @@ cli_reader_failed(const client_page_t *page)
     if (page->err == BUS_AHEAD) {
         return cli_fail(status, "the journal does not reach that far; its end: bhiv tail -n 1");
     }
+    if (page->err == BUS_UNAUTHORIZED_ACCESS) {
+        return cli_fail(status,
+                        "your certificate's rules do not let you read all of this: ask for "
+                        "patterns that its `fetch` covers");
+    }
     return cli_fail(status, "$bus.fetch: %s", error_meaning(page->err));
 }

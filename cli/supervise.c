@@ -64,6 +64,7 @@ struct supervisor {
     uint64_t stopping_ms; // boot clock
     bool ignores_hangup;  // started under nohup
     int status;           // what to return
+    const char *culprit;  // the part for whose sake nothing runs; NULL: none
     child_t children[CLI_SUPERVISE_CHILDREN_MAX];
 };
 
@@ -451,6 +452,7 @@ take_death(child_t *child, int wait_status)
         "part_died", "part=%s %s=%d", child->plan->name, exited ? "status" : "signal", code);
     if (exited && !child->was_ready && code >= STATUS_FIRST && code <= STATUS_LAST) {
         remove_pid(child);
+        self->culprit = child->plan->name;
         stop(self, code);
         return;
     }
@@ -513,6 +515,9 @@ cli_supervise_run(const cli_supervise_t *plan)
         close_output(&self->children[i]);
     }
     int status = self->status;
+    if (self->culprit != NULL) { // among what all the others said, its own reason is hard to find
+        status = cli_fail(status, "%s did not start; why stands in its line above", self->culprit);
+    }
     free(self);
     return status;
 }

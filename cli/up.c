@@ -5,6 +5,7 @@
 // process and, inherited, by every part: after a SIGKILL of `bhiv up` its parts are killed by the
 // kernel too, but not in the same instant, and the next `bhiv up` waits for the last of them rather
 // than find a port or a store still taken.
+#include "bridge-http/tls.h"
 #include "cli.h"
 #include "connect.h"
 #include "hints.h"
@@ -555,6 +556,9 @@ run(int argc, char **argv)
     }
     bool chosen[PART_COUNT] = {0};
     int status = choose_parts(&plan.flags, chosen);
+    if (status == CLI_DONE && chosen[PART_BRIDGE]) { // among what all parts say it would be lost
+        status = bridge_tls_check(plan.flags.tls_cert, plan.flags.tls_key);
+    }
     if (status != CLI_DONE) {
         return status;
     }

@@ -86,13 +86,53 @@ def test_who_is_revoked_is_cut(system):
         eventually(deaf, what="its key opens nothing")
 
 
-@pytest.mark.parametrize("example, name", [("publish.py", "owner"), ("artifact.py", "owner")])
-def test_an_example_speaks_by_a_certificate(system, example, name):
-    cert = system.folder / "certs" / f"{name}.cert_secret"
+def run_example(system, cert, example, *words):
     env = {**os.environ, "BHIV_INGRESS": system.ingress, "BHIV_EGRESS": system.egress, "BHIV_CERT": str(cert)}
-    done = subprocess.run(["/usr/bin/python3", str(ROOT_EXAMPLES / example)], env=env, capture_output=True,
+    return subprocess.run(["/usr/bin/python3", str(ROOT_EXAMPLES / example), *words], env=env, capture_output=True,
                           text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("example, words", [("publish.py", ()), ("artifact.py", ()), ("fetch.py", ("core.", "--once"))])
+def test_an_example_speaks_by_a_certificate(system, tmp_path, example, words):
+    words = (str(tmp_path / "cursor"), *words) if words else ()
+    done = run_example(system, system.folder / "certs/owner.cert_secret", example, *words)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("leaf", ["nobody.cert_secret", "owner.cert"])
+def test_an_example_says_which_file_it_needs(system, leaf):
+    done = run_example(system, system.folder / "certs" / leaf, "publish.py")
+    assert done.returncode == 1 and done.stderr.startswith("BHIV_CERT names a file NAME.cert_secret"), done.stderr
+
+
+def test_an_example_that_may_not_serve_says_so_and_is_not_ready(system):
+    assert make_cert(system.bhiv, system.folder, "worker_idle")[0] == 0
+    env = {"BHIV_INGRESS": system.ingress, "BHIV_EGRESS": system.egress,
+           "BHIV_CERT": str(system.folder / "certs/worker_idle.cert_secret")}
+    peer = Program(["bash", "-c", f"exec /usr/bin/python3 {ROOT_EXAMPLES / 'service.py'} 2>&1"], env=env, ready=False)
+    try:
+        assert peer.read_line(30).startswith("agent.translator was refused: ")
+    finally:
+        peer.kill()
+
+
+def test_a_tool_is_told_which_right_it_has_not(system):
+    assert make_cert(system.bhiv, system.folder, "agent_told")[0] == 0
+    eventually(lambda: system.tool("agent_told", "pub", "agent.told.x", "{}").returncode == 0, what="it is let in")
+    for words, said in [(("pub", "core.event.x", "{}", "--ack"), "publish this"),
+                        (("stats",), "request this"), (("tail",), "`fetch` covers")]:
+        done = system.tool("agent_told", *words)
+        assert done.returncode == 77 and said in done.stderr, done.stderr
+
+
+def test_a_mistake_in_tls_is_said_before_anything_runs(bhiv, tmp_path):
+    argv = [bhiv, "up", "--dir", str(tmp_path / "d"), "--tls-cert", str(tmp_path / "nothing.pem")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 78 and len(done.stderr.splitlines()) == 1 and "go together" in done.stderr
+    done = subprocess.run([*argv, "--tls-key", str(tmp_path / "nothing.key")], capture_output=True, text=True,
+                          timeout=30, check=False)
+    assert done.returncode == 78 and len(done.stderr.splitlines()) == 1 and "nothing.pem" in done.stderr
+    assert not (tmp_path / "d").exists()
 
 
 @pytest.mark.parametrize("example, cert, ready", [("worker.py", "worker_counter", "ready worker.worker_counter"),

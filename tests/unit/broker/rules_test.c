@@ -144,6 +144,8 @@ Test(rules, a_file_that_is_wrong_is_refused_and_says_why)
         "peer\n    name = \"a\"\n    publish = \"a.>.b\"\n",
         "peer\n    name = \"a\"\n    subscribe = \"a.*\"\n",
         "peer\n    name = \"a\"\n    fetch = \"*.a\"\n",
+        "peer\n    name = \"a\"\n    request = \"bus.stats\"\n",
+        "peer\n    name = \"a\"\n    request = \"req.a.> htm.status\"\n",
         "peer\n    name = \"a\"\n    publish = \"a b\xff\"\n",
         "peer\n    name = \"a\"\n    publish = \"a\"\n    publish = \"b\"\n",
         "peer\n    name = \"a\"\n    publish = \"a\"\n        deep = \"b\"\n",
