@@ -183,19 +183,6 @@ wants_requester(const bridge_route_t *route)
     return false;
 }
 
-// Whether the value is there and something: nil says as little as nothing.
-static bool
-has_requester(bus_view_t body)
-{
-    bus_view_t value;
-    walk_item_t item;
-    if (walk_find(body, "requester_id", &value) != BUS_OK) {
-        return false;
-    }
-    walk_t walk = walk_from(value);
-    return walk_next(&walk, &item) == BUS_OK && item.type != WALK_NIL;
-}
-
 bool
 bridge_admit_name(const bridge_request_t *self, bus_view_t body, pack_t *out)
 {
@@ -203,7 +190,7 @@ bridge_admit_name(const bridge_request_t *self, bus_view_t body, pack_t *out)
     walk_item_t head;
     walk_t walk = walk_from(body);
     if (!bridge_identity_is_limited(&self->identity) || walk_next(&walk, &head) != BUS_OK ||
-        head.type != WALK_MAP || has_requester(body)) {
+        head.type != WALK_MAP || bridge_identity_is_named(body)) {
         return false;
     }
     size_t map = pack_map_begin(out);

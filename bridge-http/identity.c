@@ -32,18 +32,33 @@ bridge_identity_foreign_product(const bridge_identity_t *self, bus_view_t map)
     return VIEW_NONE;
 }
 
-// Who a map says that it comes from. A requester_id of nil says as little as none.
+bool
+bridge_identity_is_named(bus_view_t map)
+{
+    bus_view_t value;
+    walk_item_t item;
+    if (map.size == 0 || walk_find(map, "requester_id", &value) != BUS_OK) {
+        return false;
+    }
+    walk_t walk = walk_from(value);
+    return walk_next(&walk, &item) == BUS_OK && item.type != WALK_NIL;
+}
+
+// Who a map says that it comes from.
 static bus_view_t
 requester_of(bus_view_t map)
 {
-    bus_view_t named = walk_text_at(map, "requester_id");
-    return named.data != NULL ? named : walk_text_at(map, "metadata.created_by");
+    return walk_text_at(map,
+                        bridge_identity_is_named(map) ? "requester_id" : "metadata.created_by");
 }
 
 bool
 bridge_identity_is_foreign(const bridge_identity_t *self, bus_view_t map)
 {
-    bus_view_t claimed = requester_of(map);
+    bus_view_t claimed = walk_text_at(map, "requester_id");
+    if (claimed.data == NULL) { // where it is no text, too: whoever reads it may go on to the next
+        claimed = walk_text_at(map, "metadata.created_by");
+    }
     return claimed.data != NULL && !view_is(claimed, self->role);
 }
 

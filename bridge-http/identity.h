@@ -22,8 +22,10 @@ bool bridge_identity_has_product(const bridge_identity_t *self, bus_view_t produ
 // The first product named in `map` that is not its own (`product`, `requesting_product`, and those
 // in `metadata`); absent: none.
 bus_view_t bridge_identity_foreign_product(const bridge_identity_t *self, bus_view_t map);
-// Whether `map` says that it comes from somebody else: `requester_id`, and where it has none,
-// `metadata.created_by`.
+// Whether `map` has a requester_id. One of nil says as little as none.
+bool bridge_identity_is_named(bus_view_t map);
+// Whether `map` says that it comes from somebody else: `requester_id`, and where that is no
+// text, `metadata.created_by`.
 bool bridge_identity_is_foreign(const bridge_identity_t *self, bus_view_t map);
 
 // Whether it may see what this map tells of: its own products, and what has no product where it is

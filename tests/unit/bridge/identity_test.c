@@ -37,6 +37,7 @@ Test(identity, sees_its_products_and_what_has_none_where_it_is_its_own)
         {"{\"requester_id\":\"bhiv_core2\"}", false},
         {"{\"requester_id\":\"other\",\"metadata\":{\"created_by\":\"bhiv_core\"}}", false},
         {"{\"requester_id\":7,\"metadata\":{\"created_by\":\"bhiv_core\"}}", false},
+        {"{\"requester_id\":null,\"metadata\":{\"created_by\":\"bhiv_core\"}}", true},
         {"{\"metadata\":{\"created_by\":\"bhiv_core\"}}", true},
         {"{}", false},
     };
@@ -79,12 +80,35 @@ Test(identity, sees_of_the_bus_what_names_it_and_what_it_says_itself)
     }
 }
 
+Test(identity, the_executor_sees_nothing_of_bucket)
+{
+    const bridge_identity_t executor = {
+        .is_set = true, .products = UINT32_MAX, .role = "workflow_executor"};
+    BUS_AUTO(pack_destroy)
+    pack_t *map = map_of("{\"product\":\"gurukul\",\"requester_id\":\"workflow_executor\"}");
+    const header_t header = {.source = VIEW_LITERAL("workflow_executor")};
+    bus_view_t own = VIEW_LITERAL("bucket.artifact_write");
+    bus_view_t out = VIEW_LITERAL("bucket.out.audit_log.gurukul");
+    bus_view_t event = VIEW_LITERAL("core.event.note");
+    cr_assert_not(bridge_identity_sees_record(&executor, own, &header, pack_view(map)));
+    cr_assert_not(bridge_identity_sees_record(&executor, out, &header, pack_view(map)));
+    cr_assert(bridge_identity_sees_record(&executor, event, &header, pack_view(map)));
+}
+
 Test(identity, what_speaks_for_another_is_foreign)
 {
     BUS_AUTO(pack_destroy) pack_t *own = map_of("{\"requester_id\":\"bhiv_core\"}");
     BUS_AUTO(pack_destroy) pack_t *other = map_of("{\"requester_id\":\"other\"}");
     BUS_AUTO(pack_destroy) pack_t *made = map_of("{\"metadata\":{\"created_by\":\"other\"}}");
+    BUS_AUTO(pack_destroy)
+    pack_t *null = map_of("{\"requester_id\":null,\"metadata\":{\"created_by\":\"other\"}}");
+    BUS_AUTO(pack_destroy)
+    pack_t *number = map_of("{\"requester_id\":7,\"metadata\":{\"created_by\":\"other\"}}");
     BUS_AUTO(pack_destroy) pack_t *none = map_of("{}");
+    cr_assert(bridge_identity_is_foreign(&core, pack_view(null)));
+    cr_assert(bridge_identity_is_foreign(&core, pack_view(number)));
+    cr_assert_not(bridge_identity_is_named(pack_view(null)));
+    cr_assert(bridge_identity_is_named(pack_view(number)));
     cr_assert_not(bridge_identity_is_foreign(&core, pack_view(own)));
     cr_assert(bridge_identity_is_foreign(&core, pack_view(other)));
     cr_assert(bridge_identity_is_foreign(&core, pack_view(made)));
