@@ -325,7 +325,9 @@ rules_row_read(const char *path,
         return BUS_OK;
     }
     if (err == BUS_OK) {
-        err = rules_row_parse(view_from(file.text, file.size), fn, arg, reterr_problem);
+        bus_view_t text = view_from(file.text, file.size);
+        err = rules_row_parse(text, fn, arg, reterr_problem);
+        sha256_hex(text, ret_hash);
         file_clear(&file);
     } else if (err == BUS_PAYLOAD_TOO_LARGE || err == BUS_INVALID_REQUEST) {
         err = problem(reterr_problem,
