@@ -159,11 +159,21 @@ static void
 on_silence(void *arg)
 {
     run_t *self = arg;
-    int status = cli_fail(CLI_NO_ANSWER,
-                          "no broker answers at %s and %s (start one: bhiv up; another folder: "
-                          "--dir or BHIV_DIR)",
-                          self->connect.bus.ingress,
-                          self->connect.bus.egress);
+    const cli_endpoints_t *bus = &self->connect.bus;
+    int status = CLI_NO_ANSWER;
+    if (client_is_refused(self->connect.client)) {
+        status = cli_fail(CLI_CONFIG,
+                          "the broker at %s does not know this certificate of %s (there: bhiv keys "
+                          "cert %s)",
+                          bus->ingress,
+                          bus->cert.name,
+                          bus->cert.name);
+    } else {
+        const char *hint = bus->has_cert ? "start one: bhiv up; is it the one of this broker.cert?"
+                                         : "start one: bhiv up; another folder: --dir or BHIV_DIR";
+        (void) cli_fail(
+            status, "no broker answers at %s and %s (%s)", bus->ingress, bus->egress, hint);
+    }
     cli_connect_end(&self->connect, status);
 }
 

@@ -76,7 +76,8 @@ run(int argc, char **argv)
     option_parse(&options, argc, argv, &flags, names, &name_count);
     const char *name = names[0];
     if (!cert_is_name(view_from_text(name))) {
-        return cli_fail(CLI_USAGE, "a name has 1 to 64 of A-Z a-z 0-9 _ -, and begins with no _");
+        return cli_fail(CLI_USAGE,
+                        "a name has 1 to 64 of A-Z a-z 0-9 _ -, and begins with no _ or -");
     }
     cli_dir_t dir;
     int status = cli_dir_make(flags.dir, &dir);

@@ -1,6 +1,7 @@
 // cert.c - czmq's certificates, with what it leaves open: who may read a secret, that a file
 // appears whole, and that a name is one.
 #include "cert.h"
+#include "file.h"
 #include "proto/limits.h"
 #include "proto/topic.h"
 #include <assert.h>
@@ -11,13 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { FILE_SIZE_MAX = 8192 }; // czmq's have some 500 bytes
+
 static const char no_key[] = "0000000000000000000000000000000000000000"; // czmq's for "none"
 
 bool
 cert_is_name(bus_view_t name)
 {
     return name.size > 0 && name.size <= CERT_NAME_MAX && topic_is_legal(name, NULL) &&
-           memchr(name.data, '.', name.size) == NULL && name.data[0] != '$' && name.data[0] != '_';
+           memchr(name.data, '.', name.size) == NULL && name.data[0] != '$' &&
+           name.data[0] != '_' && name.data[0] != '-'; // which begins an option
 }
 
 static bool
@@ -48,12 +52,57 @@ take(zcert_t *cert, bool has_secret, cert_t *ret_self)
     return true;
 }
 
+// Whether czmq wrote it, or could have: comments, sections, and behind four blanks `key = "value"`.
+// Of another line it would print all, and that may be half a secret.
+static bool
+is_line(bus_view_t line)
+{
+    static const char head[] = "    ";
+    static const char middle[] = " = \"";
+    for (size_t i = 0; i < line.size; i++) {
+        if (line.data[i] < ' ' || line.data[i] > '~') {
+            return false;
+        }
+    }
+    if (line.size == 0 || line.data[0] == '#' || view_is(line, "metadata") ||
+        view_is(line, "curve")) {
+        return true;
+    }
+    const char *value = memmem(line.data, line.size, middle, sizeof(middle) - 1);
+    const char *end = line.data + line.size - 1;
+    bool has_value = value != NULL && value > line.data + sizeof(head) - 1 &&
+                     value + sizeof(middle) - 1 <= end && *end == '"';
+    return has_value && view_starts(line, VIEW_LITERAL(head)) && line.data[4] > ' ' &&
+           memchr(value + sizeof(middle) - 1, '"', (size_t) (end - value) - sizeof(middle) + 1) ==
+               NULL;
+}
+
+static bool
+is_text(bus_view_t rest)
+{
+    while (rest.size > 0) {
+        const char *stop = memchr(rest.data, '\n', rest.size);
+        size_t size = stop == NULL ? rest.size : (size_t) (stop - rest.data);
+        if (!is_line(view_from(rest.data, size))) {
+            return false;
+        }
+        size += stop == NULL ? 0 : 1;
+        rest = view_from(rest.data + size, rest.size - size);
+    }
+    return true;
+}
+
 // Loads one file, without what czmq looks for beside it.
 static bus_err_t
 load_file(const char *path, bool has_secret, cert_t *ret_self)
 {
-    if (access(path, R_OK) != 0) {
-        return BUS_NOT_FOUND;
+    BUS_AUTO(file_clear) file_text_t file = {.text = NULL};
+    bus_err_t err = file_read(path, FILE_SIZE_MAX, &file);
+    if (err == BUS_NOT_FOUND || err == BUS_IO) {
+        return err;
+    }
+    if (err != BUS_OK || !is_text(view_from(file.text, file.size))) {
+        return BUS_INVALID_REQUEST;
     }
     // czmq takes `<path>_secret` where that is there, and `path` where not.
     zcert_t *cert = zcert_load(path);
@@ -130,7 +179,10 @@ cert_load(const char *dir, const char *cert, cert_t *ret_self, const char **rete
     cert_t server;
     bus_err_t err = cert_load_public(broker, &server);
     if (err != BUS_OK) {
-        *reterr_why = "no broker.cert, the broker's public half, beside it";
+        *reterr_why = "the broker.cert beside it is no certificate, or cannot be read";
+        if (err == BUS_NOT_FOUND) {
+            *reterr_why = "no broker.cert, the broker's public half, beside it";
+        }
         return err;
     }
     err = check_secret(path, reterr_why);

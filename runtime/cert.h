@@ -28,18 +28,18 @@ typedef struct {
 } cert_t;
 
 // Whether it may be a certificate's name: one token of a topic, of at most CERT_NAME_MAX bytes,
-// that is not the bus's.
+// that is not the bus's and no option's.
 bool cert_is_name(bus_view_t name);
 
 // Loads a peer's own certificate and the broker's public one beside it. `cert` is a name, of
 // <dir>/certs, or a path with a `/` in it, to either half. BUS_NOT_FOUND; BUS_FORBIDDEN where
-// others may read the secret; BUS_INVALID_REQUEST for what is no certificate. *reterr_why is a
-// literal.
+// others may read the secret; BUS_INVALID_REQUEST for what is no certificate; BUS_IO. *reterr_why
+// is a literal.
 BUS_CHECK bus_err_t cert_load(const char *dir,
                               const char *cert,
                               cert_t *ret_self,
                               const char **reterr_why);
-// Loads one public half from its file. BUS_NOT_FOUND, BUS_INVALID_REQUEST.
+// Loads one public half from its file. BUS_NOT_FOUND, BUS_INVALID_REQUEST, BUS_IO.
 BUS_CHECK bus_err_t cert_load_public(const char *path, cert_t *ret_self);
 // Forgets the keys.
 void cert_clear(cert_t *self);

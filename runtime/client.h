@@ -54,6 +54,8 @@ void client_on_welcome(client_t *self, client_welcome_fn *fn, void *arg);
 bool client_is_connected(const client_t *self);
 // Whether there is a connection to a broker whose welcome has not come yet.
 bool client_is_awaiting_welcome(client_t *self);
+// Whether the broker has not known our certificate, and there was no welcome since.
+bool client_is_refused(const client_t *self);
 // The head of the journal as last heard (welcome, acks, fetches).
 uint64_t client_head(const client_t *self);
 const char *client_instance(const client_t *self);

@@ -26,6 +26,12 @@ client_refused_later(client_t *self)
     }
 }
 
+bool
+client_is_refused(const client_t *self)
+{
+    return self->is_refused && !self->is_connected;
+}
+
 void
 client_refused_clear(client_t *self)
 {

@@ -565,6 +565,16 @@ def test_every_verb_has_a_help_that_names_its_flags_and_their_twins(bhiv):
                 assert "BHIV_" + flag.upper().replace("-", "_") in page, (verb, flag)
 
 
+@pytest.mark.parametrize("verb, flags", [
+    ("keys cert", {"dir", "revoke"}), ("keys init", {"dir", "parts"}), ("token list", {"dir", "format"}),
+    ("token create", {"dir", "role", "product", "expires"}), ("token revoke", {"dir"})])
+def test_the_help_of_who_may_do_what_names_its_flags_and_their_twins(bhiv, verb, flags):
+    page = bare(bhiv, *verb.split(), "--help").stdout
+    named = set(re.findall(r"^  (?:-\w, |    )--([a-z][a-z-]+)", page, re.M)) - {"help", "usage"}
+    assert flags <= named
+    assert all("BHIV_" + flag.upper().replace("-", "_") in page for flag in named)
+
+
 def test_no_verb_and_a_wrong_one_are_64(bhiv):
     assert bare(bhiv).returncode == 64
     wrong = bare(bhiv, "publish")

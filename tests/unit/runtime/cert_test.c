@@ -96,6 +96,13 @@ Test(cert, what_is_no_certificate_is_refused)
         "metadata\n    name = \"a.b\"\ncurve\n    public-key = "
         "\">Po^a*L!1)hbr7q1>fBT6xkWhAX)gD?^k6woI2sG\"\n",
         "curve\n    public-key = \">Po^a*L!1)hbr7q1>fBT6xkWhAX)gD?^k6woI2sG\"\n",
+        "metadata\n    name = \"a",
+        "metadata\n    name = \"",
+        "metadata\n     = \"a\"\n",
+        "metadata\n  name = \"a\"\n",
+        "metadata\n    name = \"a\" x\"\n",
+        "metadata\n    name = \"a\"\r\n",
+        "\x1b[2J",
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         FILE *file = fopen(path_of("x.cert"), "w");
@@ -111,7 +118,7 @@ Test(cert, what_is_no_certificate_is_refused)
 Test(cert, names_are_tokens)
 {
     static const char *const good[] = {"a", "kernel-memory", "agent_1", "0"};
-    static const char *const bad[] = {"", "a.b", "$bus", "_a", "a b", "a/b", "..", "a\n"};
+    static const char *const bad[] = {"", "a.b", "$bus", "_a", "a b", "a/b", "..", "a\n", "-a"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         cr_assert(cert_is_name(view_from_text(good[i])), "%s", good[i]);
     }
