@@ -37,7 +37,7 @@ struct gate {
     void *context;               // borrowed
     stats_t *stats;              // borrowed
     const gate_places_t *places; // borrowed
-    const zap_t *zap;            // borrowed; NULL: an open bus
+    zap_t *zap;                  // borrowed; NULL: an open bus
     gate_closed_fn *closed_fn;   // told of each end
     void *closed_arg;
     door_t doors[2];
@@ -255,6 +255,9 @@ read_event(gate_t *self, door_t *door)
         self->closed_fn(self->closed_arg, (gate_door_t) (door - self->doors), (int) value);
     } else if ((event & HANDSHAKE_FAILED) != 0) {
         self->stats->handshakes_refused++;
+        if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH && self->zap != NULL) {
+            zap_heard(self->zap);
+        }
     }
     return true;
 }

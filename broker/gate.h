@@ -44,7 +44,7 @@ typedef struct {
     void *context;               // ZeroMQ's; borrowed
     const gate_places_t *places; // borrowed
     stats_t *stats;              // borrowed
-    const zap_t *zap;            // keeps tcp; borrowed; NULL: an open bus
+    zap_t *zap;                  // keeps tcp; borrowed; NULL: an open bus
     gate_closed_fn *closed_fn;
     void *closed_arg;
 } gate_options_t;

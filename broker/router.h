@@ -17,7 +17,7 @@ typedef struct {
     void *context;      // ZeroMQ's; borrowed
     journal_t *journal; // open; nothing else uses it until the router is destroyed; borrowed
     const gate_places_t *places; // where to listen; borrowed
-    const zap_t *zap;            // keeps tcp; borrowed; NULL: an open bus
+    zap_t *zap;                  // keeps tcp; borrowed; NULL: an open bus
     const char *dir;             // with zap: where certificates and rules are; borrowed
     uint64_t pending_bytes;      // see gather.h; 0: the default
     bool is_trimming;            // retention is set

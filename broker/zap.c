@@ -250,6 +250,12 @@ on_watch(void *arg)
 }
 
 void
+zap_heard(zap_t *self)
+{
+    self->silent = 0;
+}
+
+void
 zap_watch(zap_t *self, loop_t *loop, zap_failed_fn *fn, void *arg)
 {
     self->loop = loop;

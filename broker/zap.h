@@ -13,7 +13,7 @@
 enum {
     ZAP_PROOF_MS = 5000, // a handshake on loopback, at start, on a machine that is busy
     ZAP_WATCH_MS = 1000,
-    ZAP_SILENCE_MAX = 5, // questions without an answer, and it is gone
+    ZAP_SILENCE_MAX = 5, // questions without an answer to anybody, and it is gone
     ZAP_REFRESH_MS = 1000,
 };
 
@@ -39,6 +39,9 @@ void zap_protect(const zap_t *self, void *socket);
 // the newest one's second, and takes one certificate in another's place for what it has read.
 // Blocks until the handler has heard it, ZAP_REFRESH_MS at most: one that is dead is for zap_watch.
 void zap_refresh(const zap_t *self);
+
+// A handshake was refused by the handler: it answers, however many wait for it before our question.
+void zap_heard(zap_t *self);
 
 // Called once, where a stranger was let in, or nobody answers any more. `why` is a literal.
 typedef void(zap_failed_fn)(void *arg, const char *why);

@@ -75,6 +75,12 @@ actor_of(zap_t *zap)
     return (zactor_t **) zap;
 }
 
+static void
+hear(void *arg)
+{
+    zap_heard(arg);
+}
+
 static const char *
 watch_after(const char *other_status, unsigned enough_ms)
 {
@@ -89,10 +95,13 @@ watch_after(const char *other_status, unsigned enough_ms)
     if (other_status == NULL || other_status[0] != '-') {
         zactor_destroy(actor_of(zap)); // killed
     }
-    if (other_status != NULL && other_status[0] != '-') {
+    if (other_status != NULL && strchr("-+", other_status[0]) == NULL) {
         other = zactor_new(answer, (void *) other_status);
     }
     zap_watch(zap, loop, on_failed, &watch);
+    if (other_status != NULL && strcmp(other_status, "+") == 0) {
+        loop_add_timer(loop, ZAP_WATCH_MS, 0, hear, zap);
+    }
     loop_add_timer(loop, enough_ms, 1, on_enough, &watch);
     loop_run(loop);
     zap_destroy(&zap);
@@ -116,6 +125,12 @@ Test(zap, a_keeper_that_lets_a_random_key_in_is_noticed)
 Test(zap, a_keeper_that_does_its_work_goes_on)
 {
     cr_assert_null(watch_after("-", (ZAP_SILENCE_MAX + 2) * ZAP_WATCH_MS));
+}
+
+// Our question waits behind those of a crowd; killed, it does not come back to answer it.
+Test(zap, a_keeper_that_answers_others_is_not_gone)
+{
+    cr_assert_null(watch_after("+", (ZAP_SILENCE_MAX + 2) * ZAP_WATCH_MS));
 }
 
 Test(zap, a_keeper_without_our_own_certificate_is_none)
