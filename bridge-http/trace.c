@@ -19,18 +19,6 @@ bridge_trace_is_legal(bus_view_t text)
     return true;
 }
 
-static bool
-is_hex(bus_view_t text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        char digit = text.data[i];
-        if (!((digit >= '0' && digit <= '9') || (digit >= 'a' && digit <= 'f'))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bus_view_t
 bridge_trace_from_parent(bus_view_t traceparent)
 {
@@ -47,7 +35,7 @@ bridge_trace_from_parent(bus_view_t traceparent)
         (longer && view_is(version, "00")) || view_is(version, "ff")) {
         return VIEW_NONE;
     }
-    if (!is_hex(version) || !is_hex(id) || !is_hex(parent) || !is_hex(flags) ||
+    if (!id_is_hex(version) || !id_is_hex(id) || !id_is_hex(parent) || !id_is_hex(flags) ||
         view_is(id, "00000000000000000000000000000000") || view_is(parent, "0000000000000000")) {
         return VIEW_NONE;
     }

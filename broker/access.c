@@ -1,5 +1,6 @@
 // access.c - the rules that hold on an open bus.
 #include "access.h"
+#include "runtime/id.h"
 #include <string.h>
 
 access_grant_t
@@ -119,26 +120,10 @@ access_may_say(const who_peer_t *peer,
 }
 
 static bool
-is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-}
-
-static bool
 ends_in_uuid(bus_view_t name)
 {
-    enum { UUID_SIZE = 36 };
-    if (name.size < UUID_SIZE) {
-        return false;
-    }
-    const char *uuid = name.data + name.size - UUID_SIZE;
-    for (int i = 0; i < UUID_SIZE; i++) {
-        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (is_dash ? uuid[i] != '-' : !is_hex(uuid[i])) {
-            return false;
-        }
-    }
-    return true;
+    const size_t size = ID_TEXT_SIZE - 1;
+    return name.size >= size && id_is_uuid(view_from(name.data + name.size - size, size));
 }
 
 bool

@@ -97,3 +97,25 @@ id_make(char ret_text[ID_TEXT_SIZE])
     }
     *at = '\0';
 }
+
+bool
+id_is_hex(bus_view_t text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '\0' || strchr(hex_digits, text.data[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+id_is_uuid(bus_view_t text)
+{
+    bool is_good = text.size == ID_TEXT_SIZE - 1;
+    for (size_t i = 0; i < text.size && is_good; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+        is_good = is_dash ? text.data[i] == '-' : id_is_hex(view_from(text.data + i, 1));
+    }
+    return is_good;
+}

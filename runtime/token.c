@@ -78,18 +78,6 @@ token_products_parse(bus_view_t text, unsigned *ret_products)
     }
 }
 
-static bool
-is_hex(bus_view_t text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        char byte = text.data[i];
-        if ((byte < '0' || byte > '9') && (byte < 'a' || byte > 'f')) {
-            return false;
-        }
-    }
-    return true;
-}
-
 // --- Lines ---------------------------------------------------------------------------------------
 
 static void
@@ -199,8 +187,8 @@ read_token(bus_view_t map, token_t *ret)
     bus_view_t hash = walk_text_at(map, "hash");
     bus_view_t role = walk_text_at(map, "role");
     size_t size = 0;
-    if (id.data == NULL || role.data == NULL || id.size != TOKEN_ID_SIZE || !is_hex(id) ||
-        !token_role_is_legal(role) || hash.size != HASH_DIGITS || !is_hex(hash) ||
+    if (id.data == NULL || role.data == NULL || id.size != TOKEN_ID_SIZE || !id_is_hex(id) ||
+        !token_role_is_legal(role) || hash.size != HASH_DIGITS || !id_is_hex(hash) ||
         !read_products(map, &ret->products) || !read_time(map, "created_at", &ret->created_at) ||
         !read_time(map, "expires_at", &ret->expires_at) ||
         !read_time(map, "revoked_at", &ret->revoked_at)) {

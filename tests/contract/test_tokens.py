@@ -17,7 +17,7 @@ import pytest
 import requests
 from support.bucket import artifact, name
 from support.peer import Peer
-from support.system import eventually
+from support.system import eventually, free_port_base
 from support.tokens import WRONG, Guarded, people
 
 PORTS = ("karma", "bucket", "core", "workflow", "console")
@@ -905,7 +905,7 @@ def test_a_certificate_that_cannot_be_used_is_said_at_start(bhiv, tmp_path, pem,
 def start_bridge(bhiv, folder, *args):
     """A bridge that is expected not to start."""
     off = [f"--{port}-port=0" for port in PORTS[1:]]
-    return subprocess.run([bhiv, "bridge", "--dir", str(folder / "d"), "--karma-port=18999", *off, *args],
+    return subprocess.run([bhiv, "bridge", "--dir", str(folder / "d"), f"--karma-port={free_port_base()}", *off, *args],
                           capture_output=True, text=True, timeout=20, check=False, env={"PATH": os.environ["PATH"]})
 
 

@@ -134,3 +134,23 @@ Test(id, hex_is_two_lower_case_digits_a_byte)
     id_hex("", 0, text);
     cr_assert_str_eq(text, "");
 }
+
+Test(id, hex_and_uuids_are_told_by_their_form)
+{
+    static const char *const others[] = {"",
+                                         "01890000-0000-7000-8000-00000000abc",
+                                         "01890000-0000-7000-8000-00000000abcde",
+                                         "01890000-0000-7000-8000-00000000abcg",
+                                         "01890000-0000-7000-8000-00000000ABCD",
+                                         "01890000x0000-7000-8000-00000000abcd",
+                                         "018900000000-7000-8000-00000000abcd-"};
+    char uuid[ID_TEXT_SIZE];
+    id_make(uuid);
+    cr_assert(id_is_uuid(view_from_text(uuid)));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        cr_assert_not(id_is_uuid(view_from_text(others[i])), "%s", others[i]);
+    }
+    cr_assert(id_is_hex(VIEW_LITERAL("0123456789abcdef")) && id_is_hex(VIEW_NONE));
+    cr_assert_not(id_is_hex(VIEW_LITERAL("0A")) || id_is_hex(VIEW_LITERAL("g")) ||
+                  id_is_hex(view_from("0\0", 2)));
+}
