@@ -42,7 +42,11 @@ refresh(bridge_tokens_t *self, bool is_first)
         log_info("tokens_read", "count=%zu", self->list->count);
         return BUS_OK;
     }
-    log_error("tokens_unreadable", "error=%s line=%zu taken=none", error_text(err), line);
+    log_error("tokens_unreadable",
+              "error=%s line=%zu taken=none%s",
+              error_text(err),
+              line,
+              err == BUS_FORBIDDEN ? " hint=\"others may read it: chmod 600\"" : "");
     return err;
 }
 

@@ -169,8 +169,11 @@ on_silence(void *arg)
                           bus->cert.name,
                           bus->cert.name);
     } else {
+        bool is_tcp = strncmp(bus->ingress, "tcp://", strlen("tcp://")) == 0;
         const char *hint = bus->has_cert ? "start one: bhiv up; is it the one of this broker.cert?"
-                                         : "start one: bhiv up; another folder: --dir or BHIV_DIR";
+                           : is_tcp ? "start one: bhiv up; another folder: --dir or BHIV_DIR; with "
+                                      "--secure it asks for --cert"
+                                    : "start one: bhiv up; another folder: --dir or BHIV_DIR";
         (void) cli_fail(
             status, "no broker answers at %s and %s (%s)", bus->ingress, bus->egress, hint);
     }

@@ -1,6 +1,7 @@
 // keys_cert.c - `bhiv keys cert`: a certificate for a peer that speaks over tcp, or the end of one.
 #include "keys.h"
 
+#include "broker/rules.h"
 #include "runtime/cert.h"
 
 #include <errno.h>
@@ -53,6 +54,28 @@ revoke(const cli_dir_t *dir, const char *name)
     return CLI_DONE;
 }
 
+// A certificate alone lets nobody do anything: better said now than by the first refusal.
+static void
+note_without_rules(const cli_dir_t *dir, const char *name)
+{
+    char path[CLI_PATH_SIZE];
+    char problem[RULES_PROBLEM_SIZE];
+    BUS_AUTO(rules_destroy) rules_t *rules = NULL;
+    if (strcmp(name, CERT_BROKER) == 0 || cli_dir_join(dir, "access.zpl", path) != CLI_DONE ||
+        rules_load(path, &rules, problem) != BUS_OK) {
+        return; // the broker says what is wrong with the file
+    }
+    rules_set_t *set = rules_of(rules, view_from_text(name));
+    bool has_any = false;
+    for (int i = 0; i < RULES_RIGHTS; i++) {
+        has_any = has_any || rules_has(set, (rules_right_t) i);
+    }
+    rules_set_destroy(&set);
+    if (!has_any) {
+        fprintf(stderr, "bhiv: %s may do nothing yet: give it a row in %s\n", name, path);
+    }
+}
+
 static int
 make(const cli_dir_t *dir, const char *name)
 {
@@ -64,6 +87,7 @@ make(const cli_dir_t *dir, const char *name)
         return cli_fail(CLI_IO, "cannot write %s/certs: %s", dir->path, strerror(errno));
     }
     printf("%s/" CERT_FOLDER "/%s" CERT_SUFFIX "\n", dir->path, name);
+    note_without_rules(dir, name);
     return CLI_DONE;
 }
 

@@ -63,7 +63,8 @@ def test_http_asks_for_a_token_and_takes_it_at_once(system):
 
 def test_tcp_asks_for_a_certificate_and_the_sockets_do_not(system):
     assert system.tool("owner", "stats").returncode == 0
-    assert system.tool(None, "stats", "--timeout", "1s").returncode == 69
+    without = system.tool(None, "stats", "--timeout", "1s")
+    assert without.returncode == 69 and "asks for --cert" in without.stderr
     assert system.tool("monitor", "pub", "core.event.x", '{"a": 1}').returncode == 77
     assert system.run("stats").returncode == 0
 
@@ -123,6 +124,13 @@ def test_a_tool_is_told_which_right_it_has_not(system):
                         (("stats",), "request this"), (("tail",), "`fetch` covers")]:
         done = system.tool("agent_told", *words)
         assert done.returncode == 77 and said in done.stderr, done.stderr
+
+
+def test_a_name_that_may_do_nothing_yet_is_told_so_with_its_certificate(bhiv, tmp_path):
+    assert "may do nothing yet" in make_cert(bhiv, tmp_path, "dashboard")[2]
+    (tmp_path / "access.zpl").write_text('peer\n    name = "display"\n    subscribe = "htm.>"\n')
+    for name in ("display", "agent_any", "broker"):
+        assert make_cert(bhiv, tmp_path, name)[2] == "", name
 
 
 def test_a_mistake_in_tls_is_said_before_anything_runs(bhiv, tmp_path):
