@@ -17,7 +17,7 @@ RUN apt-get update -qq \
        /var/lib/bhiv/core /var/lib/bhiv/htm /var/lib/bhiv/brain /var/lib/bhiv/certs /var/lib/bhiv/logs /keys \
     && for kernel in infrastructure governance memory librarian verification self_healing code; do \
            mkdir -p /var/lib/bhiv/kernel-$kernel /parts/kernel-$kernel; done \
-    && for part in bhiv_bucket bhiv_karma bhiv_core workflow_executor htm brain bhiv_bridge; do mkdir /parts/$part; done \
+    && for part in broker bhiv_bucket bhiv_karma bhiv_core workflow_executor htm brain bhiv_bridge; do mkdir /parts/$part; done \
     && chown -R bhiv:bhiv /var/lib/bhiv /keys /parts && chmod -R 0700 /var/lib/bhiv /keys /parts
 COPY --from=build /src/build/release/bhiv /usr/local/bin/bhiv
 USER bhiv

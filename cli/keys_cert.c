@@ -1,5 +1,6 @@
 // keys_cert.c - `bhiv keys cert`: a certificate for a peer that speaks over tcp, or the end of one.
 #include "keys.h"
+#include "secure.h"
 
 #include "broker/rules.h"
 #include "runtime/cert.h"
@@ -10,6 +11,7 @@
 
 typedef struct {
     const char *dir;
+    const char *parts;
     bool revoke;
 } flags_t;
 
@@ -19,6 +21,8 @@ static const option_row_t rows[] = {
      "the system's folder; default ~/.local/state/bhiv"},
     {"revoke", 0, OPTION_FLAG, NULL, NULL, offsetof(flags_t, revoke), 0, 0,
      "ends it: the broker cuts who uses it, and lets it in no more"},
+    {"parts", 0, OPTION_TEXT, "FOLDER", NULL, offsetof(flags_t, parts), 0, 0,
+     "hands out what changed, as `bhiv keys init --parts` does"},
 };
 // clang-format on
 
@@ -108,7 +112,9 @@ run(int argc, char **argv)
     if (status != CLI_DONE) {
         return status;
     }
-    return flags.revoke ? revoke(&dir, name) : make(&dir, name);
+    status = flags.revoke ? revoke(&dir, name) : make(&dir, name);
+    return status == CLI_DONE && flags.parts != NULL ? cli_secure_hand_out(&dir, flags.parts)
+                                                     : status;
 }
 
 const cli_command_t cli_keys_cert = {

@@ -15,7 +15,7 @@ static const option_row_t rows[] = {
     {"dir", 'd', OPTION_TEXT, "DIR", NULL, offsetof(flags_t, dir), 0, 0,
      "the system's folder; default ~/.local/state/bhiv"},
     {"parts", 0, OPTION_TEXT, "FOLDER", NULL, offsetof(flags_t, parts), 0, 0,
-     "copies to each FOLDER/NAME that is there what NAME needs of it"},
+     "copies to each FOLDER/NAME that is there what NAME needs of it, the broker to FOLDER/broker"},
 };
 // clang-format on
 
@@ -28,7 +28,8 @@ static const option_table_t options = {
             "this is for parts that are started one by one, in containers say, each with a folder "
             "of its own.\v"
             "  bhiv keys init\n"
-            "  bhiv keys init --parts /parts    # /parts/bhiv_karma has Karma's, no other's",
+            "  bhiv keys init --parts /parts    # /parts/bhiv_karma has Karma's, no other's\n"
+            "  bhiv broker --secure --dir /parts/broker",
     .rows = rows,
     .row_count = sizeof rows / sizeof rows[0],
 };

@@ -191,6 +191,9 @@ on_answer(void *arg, const client_answer_t *answer)
         self->done_count += flight->count;
         if (self->flags.ack) {
             print_acks(self, flight, answer);
+            if (self->flying == 0 && !cli_output_flush(&self->out)) { // who pipes may wait for it
+                fail(self, CLI_IO);
+            }
         }
     } else if (answer->err != BUS_ABORTED) {
         if (self->status == CLI_DONE) {

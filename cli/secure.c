@@ -5,6 +5,7 @@
 #include "runtime/file.h"
 #include "runtime/id.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 #include <unistd.h>
 
 enum {
-    TOKEN_DIGITS = 64,    // 32 random bytes as hex
-    FILE_SIZE_MAX = 4096, // of a certificate, or the token: some 300 bytes
+    TOKEN_DIGITS = 64,       // 32 random bytes as hex
+    FILE_SIZE_MAX = 1 << 20, // of access.zpl; a certificate, or the token, has some 300 bytes
     LEAF_SIZE = CERT_NAME_MAX + 16
 };
 
@@ -54,7 +55,7 @@ copy_file(const char *from, const char *to)
         return cli_fail(CLI_IO,
                         "cannot read %s: %s",
                         from,
-                        err == BUS_IO ? strerror(errno) : "it is no file of at most 4 KiB");
+                        err == BUS_IO ? strerror(errno) : "it is no file of at most 1 MiB");
     }
     return write_file(to, view_from(file.text, file.size));
 }
@@ -137,18 +138,103 @@ hand_to(const cli_dir_t *dir, const char *name, const cli_dir_t *part)
     return status == CLI_DONE && knows_owner ? give(dir, "", "owner.token", part) : status;
 }
 
+static bool
+is_same(const char *one, const char *other)
+{
+    BUS_AUTO(file_clear) file_text_t a = {.text = NULL};
+    BUS_AUTO(file_clear) file_text_t b = {.text = NULL};
+    return file_read(one, FILE_SIZE_MAX, &a) == BUS_OK &&
+           file_read(other, FILE_SIZE_MAX, &b) == BUS_OK &&
+           view_equal(view_from(a.text, a.size), view_from(b.text, b.size));
+}
+
+// Written beside the broker's certificates and moved in: zauth takes whatever lies among them for
+// a certificate, and ends the broker where two have one key.
+static int
+give_broker(const cli_dir_t *dir, const char *leaf, const cli_dir_t *broker)
+{
+    char below[LEAF_SIZE + sizeof CERT_FOLDER];
+    char from[CLI_PATH_SIZE], aside[CLI_PATH_SIZE], to[CLI_PATH_SIZE];
+    snprintf(below, sizeof below, CERT_FOLDER "/%s", leaf);
+    int status = cli_dir_join(dir, below, from);
+    status = status == CLI_DONE ? cli_dir_join(broker, leaf, aside) : status;
+    status = status == CLI_DONE ? cli_dir_join(broker, below, to) : status;
+    if (status != CLI_DONE || is_same(from, to)) {
+        return status;
+    }
+    status = copy_file(from, aside);
+    if (status != CLI_DONE || rename(aside, to) == 0) {
+        return status;
+    }
+    bool is_gone = errno == ENOENT && (unlink(to) == 0 || errno == ENOENT);
+    return is_gone ? CLI_DONE : cli_fail(CLI_IO, "cannot write %s: %s", to, strerror(errno));
+}
+
+// The same for every public half that is in `listed`/certs.
+static int
+give_public(const cli_dir_t *dir, const cli_dir_t *listed, const cli_dir_t *broker)
+{
+    const size_t suffix = sizeof CERT_SUFFIX - 1;
+    char path[CLI_PATH_SIZE];
+    int status = cli_dir_join(listed, CERT_FOLDER, path);
+    DIR *files = status == CLI_DONE ? opendir(path) : NULL;
+    if (status == CLI_DONE && files == NULL) {
+        return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+    }
+    for (const struct dirent *file = NULL; status == CLI_DONE && (file = readdir(files)) != NULL;) {
+        size_t size = strlen(file->d_name);
+        if (size > suffix && size <= CERT_NAME_MAX + suffix &&
+            strcmp(file->d_name + size - suffix, CERT_SUFFIX) == 0) {
+            status = give_broker(dir, file->d_name, broker);
+        }
+    }
+    if (files != NULL) {
+        closedir(files);
+    }
+    return status;
+}
+
+// What the broker knows everybody by, and nobody's secret but its own. What it has and `dir` has no
+// more was revoked. Its own come secret first, as they are made.
+static int
+hand_to_broker(const cli_dir_t *dir, const cli_dir_t *broker)
+{
+    char path[CLI_PATH_SIZE];
+    int status = cli_dir_join(broker, CERT_FOLDER, path);
+    if (status == CLI_DONE && mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return cli_fail(CLI_IO, "cannot make %s: %s", path, strerror(errno));
+    }
+    status = status == CLI_DONE ? give_broker(dir, CERT_BROKER ".cert_secret", broker) : status;
+    status = status == CLI_DONE ? give_public(dir, broker, broker) : status;
+    status = status == CLI_DONE ? give_public(dir, dir, broker) : status;
+    return status == CLI_DONE ? give(dir, "", "access.zpl", broker) : status;
+}
+
+static bool
+has_folder(const cli_dir_t *part)
+{
+    struct stat about;
+    return stat(part->path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
 int
 cli_secure_hand_out(const cli_dir_t *dir, const char *parts)
 {
     cli_dir_t all;
+    cli_dir_t broker;
     int status = cli_dir_find(parts, &all);
     size_t count = 0;
+    if (status == CLI_DONE) {
+        status = cli_dir_join(&all, CERT_BROKER, broker.path);
+    }
+    if (status == CLI_DONE && has_folder(&broker)) {
+        status = hand_to_broker(dir, &broker);
+        ++count;
+    }
     for (size_t i = 0; i < NAME_COUNT && status == CLI_DONE; ++i) {
         cli_dir_t part;
-        struct stat about;
         status = cli_dir_join(&all, names[i], part.path);
-        if (status == CLI_DONE && is_one(names[i]) && stat(part.path, &about) == 0 &&
-            S_ISDIR(about.st_mode)) {
+        if (status == CLI_DONE && is_one(names[i]) && has_folder(&part)) {
             status = hand_to(dir, names[i], &part);
             ++count;
         }

@@ -12,7 +12,8 @@ BUS_CHECK int cli_secure_owner_token(const cli_dir_t *dir);
 BUS_CHECK int cli_secure_certificates(const cli_dir_t *dir, bool *ret_made);
 
 // Gives each part its own: into every folder `parts`/NAME that is there go NAME's certificate, the
-// broker's public half, and to the two that speak for the owner owner.token. Each file appears
+// broker's public half, and to the two that speak for the owner owner.token; `parts`/broker, as a
+// broker's folder, gets everybody's public half, its own secret and access.zpl. Each file appears
 // whole; what was revoked is taken away. Returns 0, or says what is wrong and returns the exit
 // status.
 BUS_CHECK int cli_secure_hand_out(const cli_dir_t *dir, const char *parts);

@@ -202,3 +202,24 @@ def test_each_part_is_given_its_own_and_no_others(bhiv, tmp_path):
     assert make_cert(bhiv, tmp_path / "d", "htm", "--revoke")[0] == 0
     assert subprocess.run(argv, capture_output=True, timeout=30, check=False).returncode == 0
     assert {path.name for path in (tmp_path / "parts" / "htm").iterdir()} == {"broker.cert"}
+
+
+def test_the_broker_is_given_public_halves_rules_and_its_own_secret_as_they_change(bhiv, tmp_path):
+    folder, parts = tmp_path / "d", tmp_path / "parts"
+    (parts / "broker").mkdir(parents=True)
+
+    def held():
+        return {path.name for path in (parts / "broker" / "certs").iterdir()}
+
+    assert subprocess.run([bhiv, "keys", "init", "--dir", str(folder), "--parts", str(parts)], timeout=30, check=False,
+                          stdout=subprocess.DEVNULL).returncode == 0
+    made = held()
+    assert {name for name in made if name.endswith("_secret")} == {"broker.cert_secret"} and len(made) >= 20
+    (folder / "access.zpl").write_text("# " + "x" * 9000 + '\npeer\n    name = "agent_new"\n')
+    assert make_cert(bhiv, folder, "agent_new", "--parts", str(parts))[0] == 0
+    assert held() == made | {"agent_new.cert"}
+    assert (parts / "broker" / "access.zpl").read_bytes() == (folder / "access.zpl").read_bytes()
+    assert make_cert(bhiv, folder, "agent_new", "--revoke", "--parts", str(parts))[0] == 0
+    (folder / "access.zpl").unlink()
+    assert make_cert(bhiv, folder, "htm", "--revoke", "--parts", str(parts))[0] == 0
+    assert held() == made - {"htm.cert"} and not (parts / "broker" / "access.zpl").exists()
