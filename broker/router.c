@@ -277,14 +277,9 @@ router_new(const router_options_t *options, router_t **ret_self, gate_problem_t 
     BUS_AUTO(router_destroy) router_t *self = make(options);
     take_position(self);
     if (self->who != NULL) {
-        char problem[RULES_PROBLEM_SIZE] = "";
-        bus_err_t known = who_load(self->who, NULL, NULL, true, problem);
+        bus_err_t known = warden_open(self);
         if (known != BUS_OK) {
-            char shown[RULES_PROBLEM_SIZE + 64];
-            log_error("access_not_loaded",
-                      "problem=%s",
-                      log_escape(view_from_text(problem), shown, sizeof(shown)));
-            return BUS_FORBIDDEN;
+            return known;
         }
     }
     *reterr_problem = (gate_problem_t){.where = "journal", .why = "its consumers cannot be read"};
@@ -312,6 +307,7 @@ router_destroy(router_t **self_p)
     if (self == NULL) {
         return;
     }
+    warden_close(self);
     committer_destroy(&self->committer);
     reader_destroy(&self->reader);
     gate_destroy(&self->gate);

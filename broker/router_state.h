@@ -60,6 +60,9 @@ struct router {
     grant_log_t *grants;         // likewise
     char grant_id[ID_TEXT_SIZE]; // of the grant in commit; "": none
     bool is_load_failed;         // certificates and rules were not read the last time
+    bool is_admission_due;       // ZAP was not given all that are known
+    int certs_watch;             // inotify of the folder of certificates; -1: none
+    int certs_timer;             // set: it is looked at soon
     uint64_t handshakes_told;    // of stats.handshakes_refused, to `breach`
     uint64_t told_head;          // the head that the reader knows of
     uint64_t commit_started;     // microseconds, boot clock, of the block in commit
@@ -146,6 +149,10 @@ void warden_on_subscription(void *arg,
                             bus_view_t prefix);
 // What the gate counted of handshakes that were refused.
 void warden_count_handshakes(router_t *self);
+// Lets in those who are known, from before anything is bound, and whoever gets a certificate from
+// then on. BUS_FORBIDDEN, said, where access.zpl or the certificates are wrong.
+BUS_CHECK bus_err_t warden_open(router_t *self);
+void warden_close(router_t *self);
 // Reads certificates again, and `with_rules` what SIGHUP says is finished: the rules.
 void warden_load(router_t *self, bool with_rules);
 // A record came back: where it is the grant that was in commit, the next one follows; one that was

@@ -6,10 +6,17 @@
 #include "router_state.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     SUBJECT_SHOWN = 200,
+    SOON_MS = 20,        // for a folder of certificates that is being written
     INSTANCES_MAX = 512, // of one name: a part of PEERS_MAX
 };
 
@@ -140,6 +147,21 @@ cut(void *arg, gate_door_t door BUS_UNUSED, int fd)
     self->stats.connections_reset++;
 }
 
+// Gives the keeper of the gate those who are known.
+static void
+let_in(router_t *self)
+{
+    keyring_key_t *keys = who_keys(self->who);
+    bus_err_t err = zap_admit(self->options.zap, keys, who_count(self->who));
+    if (err != BUS_OK && !self->is_admission_due) {
+        log_error("certificates_not_admitted",
+                  "why=\"%s\" hint=\"those who are new stay out until there is space\"",
+                  strerror(errno));
+    }
+    self->is_admission_due = err != BUS_OK;
+    free(keys);
+}
+
 void
 warden_load(router_t *self, bool with_rules)
 {
@@ -154,7 +176,7 @@ warden_load(router_t *self, bool with_rules)
     bool is_news = with_rules || !self->is_load_failed;
     self->is_load_failed = err != BUS_OK;
     if (err == BUS_OK) {
-        zap_refresh(self->options.zap);
+        let_in(self);
     }
     if (err == BUS_OK && who_count(self->who) == known && !with_rules) {
         return; // the folder's time is too young to be trusted, see who.c
@@ -176,6 +198,75 @@ warden_load(router_t *self, bool with_rules)
               log_escape(view_from_text(problem), shown, sizeof(shown)));
 }
 
+static void
+on_soon(void *arg)
+{
+    router_t *self = arg;
+    self->certs_timer = 0;
+    if (who_is_stale(self->who)) {
+        warden_load(self, false);
+    }
+}
+
+// Some file came or went: all that do so within SOON_MS are read at once.
+static void
+on_watch(void *arg)
+{
+    router_t *self = arg;
+    char events[4096];
+    while (read(self->certs_watch, events, sizeof(events)) > 0) {
+    }
+    if (self->certs_timer == 0) {
+        self->certs_timer = loop_add_timer(self->options.loop, SOON_MS, 1, on_soon, self);
+    }
+}
+
+// Without it certificates count within a second, at the tick.
+static void
+watch_certificates(router_t *self)
+{
+    char folder[CERT_PATH_SIZE];
+    (void) snprintf(folder, sizeof(folder), "%s/" CERT_FOLDER, self->options.dir);
+    self->certs_watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    uint32_t events = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+    if (self->certs_watch >= 0 && inotify_add_watch(self->certs_watch, folder, events) < 0) {
+        close(self->certs_watch);
+        self->certs_watch = -1;
+    }
+    if (self->certs_watch >= 0) {
+        loop_add_fd(self->options.loop, self->certs_watch, POLLIN, on_watch, self);
+    }
+}
+
+bus_err_t
+warden_open(router_t *self)
+{
+    char problem[RULES_PROBLEM_SIZE] = "";
+    watch_certificates(self); // first, so that nothing falls between
+    bus_err_t err = who_load(self->who, NULL, NULL, true, problem);
+    if (err != BUS_OK) {
+        char shown[RULES_PROBLEM_SIZE + 64];
+        log_error("access_not_loaded",
+                  "problem=%s",
+                  log_escape(view_from_text(problem), shown, sizeof(shown)));
+        return BUS_FORBIDDEN;
+    }
+    let_in(self);
+    return BUS_OK;
+}
+
+void
+warden_close(router_t *self)
+{
+    if (self->certs_timer != 0) {
+        loop_cancel_timer(self->options.loop, self->certs_timer);
+    }
+    if (self->who != NULL && self->certs_watch >= 0) {
+        loop_remove_fd(self->options.loop, self->certs_watch);
+        close(self->certs_watch);
+    }
+}
+
 void
 warden_tick(router_t *self)
 {
@@ -184,24 +275,14 @@ warden_tick(router_t *self)
     }
     if (who_is_stale(self->who)) {
         warden_load(self, false);
+    } else if (self->is_admission_due) {
+        let_in(self);
     }
     warden_count_handshakes(self);
     warden_tell(self, false);
 }
 
 // --- A message ---------------------------------------------------------------------------------
-
-// A key that ZAP let in and that we do not know may be a moment old.
-static const who_peer_t *
-find_peer(router_t *self, message_t *message)
-{
-    const who_peer_t *peer = who_of(self->who, GATE_IN, &message->frames[0]);
-    if (peer != NULL && peer->name[0] == '\0' && who_is_stale(self->who)) {
-        warden_load(self, false);
-        peer = who_of(self->who, GATE_IN, &message->frames[0]);
-    }
-    return peer;
-}
 
 bus_err_t
 warden_admit(router_t *self, message_t *message, const char **reterr_why)
@@ -210,7 +291,7 @@ warden_admit(router_t *self, message_t *message, const char **reterr_why)
         return BUS_OK;
     }
     header_t *header = &message->header;
-    const who_peer_t *peer = find_peer(self, message);
+    const who_peer_t *peer = who_of(self->who, GATE_IN, &message->frames[0]);
     message->peer = peer;
     if (peer == NULL) {
         return BUS_OK;

@@ -420,3 +420,17 @@ who_count(const who_t *self)
 {
     return self->roll->count;
 }
+
+keyring_key_t *
+who_keys(const who_t *self)
+{
+    keyring_key_t *keys = calloc(WHO_MAX, sizeof(*keys));
+    assert(keys != NULL);
+    const who_peer_t **sorted = sort_roll(self->roll);
+    for (uint32_t i = 0; i < self->roll->count; i++) {
+        memcpy(keys[i].name, sorted[i]->name, sizeof(keys[i].name));
+        memcpy(keys[i].key, sorted[i]->key, sizeof(keys[i].key));
+    }
+    free(sorted);
+    return keys;
+}

@@ -5,6 +5,7 @@
 // that a revoked name says nothing more even over a connection that is still open.
 #pragma once
 #include "gate.h"
+#include "keyring.h"
 #include "proto/auto.h"
 #include "proto/error.h"
 #include "proto/view.h"
@@ -52,3 +53,5 @@ const who_peer_t *who_of(who_t *self, gate_door_t door, zmq_msg_t *frame);
 // The descriptor is another's from now on.
 void who_forget(who_t *self, gate_door_t door, int fd);
 uint32_t who_count(const who_t *self);
+// The keys that are known, sorted by name, for the keeper of the gate. The caller frees them.
+keyring_key_t *who_keys(const who_t *self);

@@ -4,6 +4,7 @@
 #include "runtime/clock.h"
 #include <assert.h>
 #include <czmq.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,10 @@ enum {
 struct zap {
     zactor_t *actor;   // first: a test that kills it finds it there
     const cert_t *own; // borrowed
-    char folder[CERT_PATH_SIZE];
-    void *asker;  // DEALER to the handler
-    loop_t *loop; // borrowed; NULL: not watched
+    keyring_t *keyring;
+    char folder[CERT_PATH_SIZE]; // the keyring's
+    void *asker;                 // DEALER to the handler
+    loop_t *loop;                // borrowed; NULL: not watched
     int timer;
     unsigned silent;   // questions since the last answer
     uint64_t sequence; // of the last question
@@ -271,7 +273,9 @@ zap_watch(zap_t *self, loop_t *loop, zap_failed_fn *fn, void *arg)
 
 // --- Certificates ------------------------------------------------------------------------------
 
-// Gives the handler the folder; what it has read of it is forgotten.
+// Gives the handler the folder; what it has read of it is forgotten. By itself zauth looks at the
+// number of files, their sizes and the newest one's second, and takes one certificate in another's
+// place for what it has read.
 static bool
 give_folder(const zap_t *self)
 {
@@ -279,14 +283,29 @@ give_folder(const zap_t *self)
            zsock_wait(self->actor) == 0;
 }
 
-void
-zap_refresh(const zap_t *self)
+bus_err_t
+zap_admit(zap_t *self, const keyring_key_t *keys, size_t count)
 {
+    bus_err_t err = keyring_set(self->keyring, keys, count);
+    int why = errno;
     void *pipe = zsock_resolve(self->actor);
     set_int(pipe, ZMQ_SNDTIMEO, ZAP_REFRESH_MS);
     set_int(pipe, ZMQ_RCVTIMEO, ZAP_REFRESH_MS);
     (void) give_folder(self);
     set_int(pipe, ZMQ_RCVTIMEO, -1);
+    errno = why;
+    return err;
+}
+
+// Who comes as the broker may do nothing; it is for the proof.
+static bus_err_t
+admit_own(zap_t *self)
+{
+    keyring_key_t own;
+    (void) snprintf(own.name, sizeof(own.name), "%s", self->own->name);
+    (void) snprintf(own.key, sizeof(own.key), "%s", self->own->public_key);
+    self->keyring = keyring_new(self->folder);
+    return self->keyring == NULL ? BUS_IO : keyring_set(self->keyring, &own, 1);
 }
 
 // --- Life --------------------------------------------------------------------------------------
@@ -296,8 +315,12 @@ zap_new(const char *dir, const cert_t *own, zap_t **ret_self, const char **reter
 {
     BUS_AUTO(zap_destroy) zap_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
-    (void) snprintf(self->folder, sizeof(self->folder), "%s/" CERT_FOLDER, dir);
+    (void) snprintf(self->folder, sizeof(self->folder), "%s/gate", dir);
     self->own = own;
+    *reterr_why = "the keeper's folder `gate` cannot be written";
+    if (admit_own(self) != BUS_OK) {
+        return BUS_IO; // `self` goes with its scope
+    }
     (void) zap_context();
     self->actor = zactor_new(zauth, NULL);
     assert(self->actor != NULL);
@@ -327,6 +350,7 @@ zap_destroy(zap_t **self_p)
         zmq_close(self->asker);
     }
     zactor_destroy(&self->actor);
+    keyring_destroy(&self->keyring);
     free(self);
     *self_p = NULL;
 }

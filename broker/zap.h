@@ -5,6 +5,7 @@
 // random key is put to the handler every ZAP_WATCH_MS for as long as the broker serves.
 // Main thread.
 #pragma once
+#include "keyring.h"
 #include "proto/auto.h"
 #include "proto/error.h"
 #include "runtime/cert.h"
@@ -19,9 +20,10 @@ enum {
 
 typedef struct zap zap_t;
 
-// Starts zauth over <dir>/certs and proves it; `own` is the broker's certificate. Both are
-// borrowed. Blocks for as long as two handshakes take. BUS_INTERNAL: it lets strangers in;
-// BUS_TIMEOUT: it keeps everyone out, or says nothing; *reterr_why is a literal.
+// Starts zauth over a folder of its own, <dir>/gate, and proves it. `own` is the broker's
+// certificate, borrowed, and alone let in so far. Blocks for as long as two handshakes take.
+// BUS_INTERNAL: it lets strangers in; BUS_TIMEOUT: it keeps everyone out, or says nothing; BUS_IO:
+// its folder cannot be written. *reterr_why is a literal.
 BUS_CHECK bus_err_t zap_new(const char *dir,
                             const cert_t *own,
                             zap_t **ret_self,
@@ -35,10 +37,9 @@ void zap_close_context(void);
 // What is bound to the socket from here on is by CURVE alone; what was bound before stays as it is.
 void zap_protect(const zap_t *self, void *socket);
 
-// Has the certificates read again. By itself zauth looks at the number of files, their sizes and
-// the newest one's second, and takes one certificate in another's place for what it has read.
-// Blocks until the handler has heard it, ZAP_REFRESH_MS at most: one that is dead is for zap_watch.
-void zap_refresh(const zap_t *self);
+// Lets exactly these in from now on, see keyring_set. Blocks until the handler has heard it,
+// ZAP_REFRESH_MS at most: one that is dead is for zap_watch. BUS_IO with errno: not all of them.
+BUS_CHECK bus_err_t zap_admit(zap_t *self, const keyring_key_t *keys, size_t count);
 
 // A handshake was refused by the handler: it answers, however many wait for it before our question.
 void zap_heard(zap_t *self);

@@ -1,6 +1,8 @@
 // hints.c - see hints.h.
 #include "hints.h"
 
+#include "runtime/cert.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,5 +60,34 @@ cli_hints_add(const cli_hints_t *self, text_t *text)
                         self->dir == NULL ? "" : "BHIV_DIR=",
                         dir,
                         self->dir == NULL ? "" : " ");
+    }
+}
+
+static bool
+is_there(const cli_dir_t *dir, const char *name)
+{
+    char path[CLI_PATH_SIZE];
+    return cli_dir_join(dir, name, path) == CLI_DONE && access(path, F_OK) == 0;
+}
+
+void
+cli_hints_add_token(const cli_dir_t *dir, text_t *text)
+{
+    if (!is_there(dir, "tokens")) {
+        text_add_format(text,
+                        "HTTP asks for a token, and there is none yet. Make one:\n"
+                        "    bhiv token create --dir %s -r bhiv_core -p gurukul -e 30d\n",
+                        dir->path);
+    }
+}
+
+void
+cli_hints_add_open(const cli_dir_t *dir, text_t *text)
+{
+    if (is_there(dir, CERT_FOLDER "/" CERT_BROKER CERT_SUFFIX)) {
+        text_add_format(text,
+                        "%s has certificates, but this is open: whoever is on this machine may do "
+                        "anything. To ask for certificates and tokens: bhiv up --secure\n",
+                        dir->path);
     }
 }

@@ -9,5 +9,9 @@ typedef struct {
     unsigned karma_port, bucket_port;
 } cli_hints_t;
 
+// Without a token nobody but the owner gets in: adds how one is made, where there is none yet.
+void cli_hints_add_token(const cli_dir_t *dir, text_t *text);
+// Adds that a system is open which has certificates, as one has that was up with --secure.
+void cli_hints_add_open(const cli_dir_t *dir, text_t *text);
 // Adds a few lines that work as they are, typed where `bhiv up` was.
 void cli_hints_add(const cli_hints_t *self, text_t *text);

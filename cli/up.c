@@ -459,19 +459,6 @@ prepare_dir(plan_t *plan)
 
 // --- Hints -------------------------------------------------------------------------------------
 
-// Without a token nobody but the owner gets in, so it is said wherever stderr goes.
-static void
-add_token_hint(const plan_t *plan, text_t *text)
-{
-    char path[CLI_PATH_SIZE];
-    if (cli_dir_join(&plan->dir, "tokens", path) == CLI_DONE && access(path, F_OK) != 0) {
-        text_add_format(text,
-                        "HTTP asks for a token, and there is none yet. Make one:\n"
-                        "    bhiv token create --dir %s -r bhiv_core -p gurukul -e 30d\n",
-                        plan->dir.path);
-    }
-}
-
 // What to try next, for a person: where stderr is a terminal, or BHIV_HINTS asks for it. With
 // BHIV_HINTS=0 nothing at all.
 static void
@@ -481,8 +468,10 @@ add_hints(const plan_t *plan, bool has_bridge, text_t *text)
     if (asked != NULL && strcmp(asked, "0") == 0) {
         return;
     }
-    if (has_bridge && plan->flags.secure) {
-        add_token_hint(plan, text);
+    if (plan->flags.secure && has_bridge) {
+        cli_hints_add_token(&plan->dir, text);
+    } else if (!plan->flags.secure) {
+        cli_hints_add_open(&plan->dir, text);
     }
     if (asked == NULL ? isatty(STDERR_FILENO) != 1 : strcmp(asked, "1") != 0) {
         return;

@@ -7,7 +7,7 @@ import signal
 import pytest
 import zmq
 from support.broker import ack_of, error_of, say, stats_of
-from support.secure import CurvePeer, SecureBroker
+from support.secure import CurvePeer, SecureBroker, make_cert
 from support.system import eventually
 
 NAMES = ("agent_x", "bhiv_karma", "brain", "nobody", "owner")
@@ -135,3 +135,26 @@ def test_a_pipe_in_place_of_the_access_file_is_told_and_nobody_waits(bhiv, tmp_p
         broker.program.signal(signal.SIGHUP)
         eventually(lambda: "access_not_loaded" in broker.log_path.read_text())
         assert stats_of(peer)["head"] >= 0
+
+
+def test_whatever_lies_among_the_certificates_the_broker_serves_on(bhiv, tmp_path):
+    with SecureBroker(bhiv, tmp_path / "d", names=["owner", "agent_x"]) as broker, broker.curve("owner") as peer:
+        certs = broker.folder / "certs"
+        text = (certs / "agent_x.cert").read_text()
+        (certs / "agent_x copy.cert").write_text(text)
+        (certs / "agent_x.cert.bak").write_text(text)
+        (certs / "aaa.cert").write_text(text.replace("agent_x", "aaa"))  # the same key by another name
+        (certs / "garbage.cert").write_bytes(bytes(range(256)) * 40)
+        with open(certs / "huge.cert", "wb") as huge:
+            huge.truncate(1 << 40)
+        os.mkfifo(certs / "pipe.cert")
+        os.symlink("/dev/zero", certs / "endless.cert")
+        (certs / "folder.cert").mkdir()
+        assert make_cert(bhiv, broker.folder, "agent_y")[0] == 0
+        eventually(lambda: (broker.folder / "gate" / "agent_y.cert").exists(), what="it was let in")
+        with broker.curve("agent_y") as other:
+            ack_of(other, "agent.answer", {"said": "hello"})
+        assert stats_of(peer)["head"] >= 1
+        assert {path.name for path in (broker.folder / "gate").iterdir()} <= {
+            f"{name}.cert" for name in ("broker", "owner", "agent_x", "aaa", "agent_y")}
+    assert not (tmp_path / "d" / "gate").exists()

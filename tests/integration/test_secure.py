@@ -188,6 +188,13 @@ def test_a_second_start_makes_nothing_anew(bhiv, tmp_path):
         assert system.owner_token == token
 
 
+def test_who_opens_what_was_secure_is_told(bhiv, tmp_path):
+    with Secure(bhiv, tmp_path / "d", args=("--dev", "--secure", "--only", "broker")):
+        pass
+    with System(bhiv, tmp_path / "d", args=("--dev", "--only", "broker")) as system:
+        eventually(lambda: "has certificates, but this is open" in system.log_path.read_text(), what="the warning")
+
+
 def test_each_part_is_given_its_own_and_no_others(bhiv, tmp_path):
     for name in ("bhiv_bucket", "htm"):
         (tmp_path / "parts" / name).mkdir(parents=True)
