@@ -119,6 +119,15 @@ access_may_say(const who_peer_t *peer,
     return false;
 }
 
+bool
+access_is_own_idem(const who_peer_t *peer, bus_view_t idem)
+{
+    size_t size = strlen(peer->name);
+    bool is_own =
+        idem.size > size && memcmp(idem.data, peer->name, size) == 0 && idem.data[size] == '|';
+    return is_own || rules_cover(peer->rules, RULES_PUBLISH, VIEW_LITERAL(""));
+}
+
 static bool
 ends_in_uuid(bus_view_t name)
 {

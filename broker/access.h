@@ -51,6 +51,10 @@ bool access_may_say(const who_peer_t *peer,
                     bus_view_t topic,
                     topic_class_t class_,
                     breach_reason_t *reterr_reason);
+// Whether it may bring this key along: services know a key's first message again by the key alone,
+// so it begins with the peer's own name and a `|`, but of those who say anything for anybody.
+#define ACCESS_IDEM_WHY "idem is not your own: <certificate's name>|<key>"
+bool access_is_own_idem(const who_peer_t *peer, bus_view_t idem);
 // Whether it may read by this name: its own, that of a service of its, or one of either with
 // something behind a `-` or `.`. One that ends in a UUID it may read by, too, where `is_kept` is
 // false: nobody else can know it, unless the broker remembers it and shows it ($bus.stats).

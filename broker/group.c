@@ -167,6 +167,12 @@ read_record(group_t *self, walk_t *walk, group_problem_t *reterr_problem)
         reterr_problem->topic = parts[0];
         err = BUS_UNAUTHORIZED_ACCESS;
     }
+    if (err == BUS_OK && self->peer != NULL && header.idem.data != NULL &&
+        !access_is_own_idem(self->peer, header.idem)) {
+        *reterr_why = ACCESS_IDEM_WHY;
+        reterr_problem->topic = parts[0];
+        err = BUS_UNAUTHORIZED_ACCESS;
+    }
     if (err == BUS_OK && walk_check(parts[2], WALK_JSON, BODY_DEPTH_MAX, reterr_why) != BUS_OK) {
         err = BUS_VALIDATION_FAILED;
     }

@@ -324,6 +324,11 @@ warden_admit(router_t *self, message_t *message, const char **reterr_why)
     if (header->seq != 0 || header->at != 0 || header->prev != 0) {
         warden_breach(self, peer->name, BREACH_STAMP, message->topic);
     }
+    if (header->idem.data != NULL && !access_is_own_idem(peer, header->idem)) {
+        warden_breach(self, peer->name, BREACH_IDENTITY, header->idem);
+        *reterr_why = ACCESS_IDEM_WHY;
+        return BUS_UNAUTHORIZED_ACCESS;
+    }
     return BUS_OK;
 }
 

@@ -158,3 +158,18 @@ def test_whatever_lies_among_the_certificates_the_broker_serves_on(bhiv, tmp_pat
         assert {path.name for path in (broker.folder / "gate").iterdir()} <= {
             f"{name}.cert" for name in ("broker", "owner", "agent_x", "aaa", "agent_y")}
     assert not (tmp_path / "d" / "gate").exists()
+
+
+def test_a_key_of_idempotency_is_ones_own(bus):
+    before = refused(bus, "agent_x", "identity")
+    body = {"user_id": "u-1", "action": "completing_lessons", "role": "learner"}
+    with bus.curve("agent_x") as peer:
+        for idem in ("bhiv_core|k-1", "agent_x", "agent_xy|k", "|k"):
+            assert error_of(peer, "agent.answer", {}, idem=idem, ack=True)["error_code"] == "UNAUTHORIZED_ACCESS"
+            inner = [["agent.answer", {"idem": idem}, {}]]
+            assert error_of(peer, "$bus.batch", inner, ack=True)["error_code"] == "UNAUTHORIZED_ACCESS"
+        assert ack_of(peer, "agent.answer", {}, idem="agent_x|k-1")["seq"] > 0
+        assert ack_of(peer, "$bus.batch", [["agent.answer", {"idem": "agent_x|k-2"}, {}]])["count"] == 1
+    with bus.curve("owner") as owner:
+        assert ack_of(owner, "karma.life_event", body, idem="bhiv_core|k-1")["seq"] > 0
+    assert refused(bus, "agent_x", "identity") == before + 4
