@@ -199,22 +199,23 @@ note(who_t *self, grant_kind_t kind, const char *name)
 static int
 by_name(const void *a, const void *b)
 {
-    const who_peer_t *const *left = a;
-    const who_peer_t *const *right = b;
-    return strcmp((*left)->name, (*right)->name);
+    const keyring_key_t *left = a;
+    const keyring_key_t *right = b;
+    return strcmp(left->name, right->name);
 }
 
-// The peers in the order of their names. The caller frees it.
-static const who_peer_t **
-sort_roll(const roll_t *roll)
+// Names and keys, in the order of the names. The caller frees them.
+static keyring_key_t *
+sort_keys(const roll_t *roll)
 {
-    const who_peer_t **sorted = calloc(WHO_MAX, sizeof(*sorted));
-    assert(sorted != NULL);
+    keyring_key_t *keys = calloc(WHO_MAX, sizeof(*keys));
+    assert(keys != NULL);
     for (uint32_t i = 0; i < roll->count; i++) {
-        sorted[i] = &roll->peers[i];
+        memcpy(keys[i].name, roll->peers[i].name, sizeof(keys[i].name));
+        memcpy(keys[i].key, roll->peers[i].key, sizeof(keys[i].key));
     }
-    qsort(sorted, roll->count, sizeof(*sorted), by_name);
-    return sorted;
+    qsort(keys, roll->count, sizeof(*keys), by_name);
+    return keys;
 }
 
 // One fact for all, at a start: a change while nobody looked shows in its hash.
@@ -222,10 +223,10 @@ static void
 note_roll(who_t *self, const roll_t *roll)
 {
     grant_t grant = {.kind = GRANT_CERTIFICATES_KNOWN, .count = roll->count, .name = CERT_FOLDER};
-    const who_peer_t **sorted = sort_roll(roll);
+    keyring_key_t *sorted = sort_keys(roll);
     BUS_AUTO(text_destroy) text_t *lines = text_new();
     for (uint32_t i = 0; i < roll->count; i++) {
-        text_add_format(lines, "%s %s\n", sorted[i]->name, sorted[i]->key);
+        text_add_format(lines, "%s %s\n", sorted[i].name, sorted[i].key);
     }
     free(sorted);
     sha256_hex(text_view(lines), grant.hash);
@@ -236,18 +237,18 @@ note_roll(who_t *self, const roll_t *roll)
 static void
 note_peers(who_t *self, const roll_t *roll)
 {
-    const who_peer_t **old = sort_roll(self->roll);
-    const who_peer_t **new = sort_roll(roll);
+    keyring_key_t *old = sort_keys(self->roll);
+    keyring_key_t *new = sort_keys(roll);
     uint32_t i = 0;
     uint32_t j = 0;
     while (i < self->roll->count || j < roll->count) {
         int order = i == self->roll->count ? 1 : j == roll->count ? -1 : by_name(&old[i], &new[j]);
         if (order < 0) {
-            note(self, GRANT_CERTIFICATE_REVOKED, old[i]->name);
+            note(self, GRANT_CERTIFICATE_REVOKED, old[i].name);
         } else if (order > 0) {
-            note(self, GRANT_CERTIFICATE_ADDED, new[j]->name);
-        } else if (strcmp(old[i]->key, new[j]->key) != 0) {
-            note(self, GRANT_CERTIFICATE_REPLACED, new[j]->name);
+            note(self, GRANT_CERTIFICATE_ADDED, new[j].name);
+        } else if (strcmp(old[i].key, new[j].key) != 0) {
+            note(self, GRANT_CERTIFICATE_REPLACED, new[j].name);
         }
         i += order <= 0;
         j += order >= 0;
@@ -424,13 +425,5 @@ who_count(const who_t *self)
 keyring_key_t *
 who_keys(const who_t *self)
 {
-    keyring_key_t *keys = calloc(WHO_MAX, sizeof(*keys));
-    assert(keys != NULL);
-    const who_peer_t **sorted = sort_roll(self->roll);
-    for (uint32_t i = 0; i < self->roll->count; i++) {
-        memcpy(keys[i].name, sorted[i]->name, sizeof(keys[i].name));
-        memcpy(keys[i].key, sorted[i]->key, sizeof(keys[i].key));
-    }
-    free(sorted);
-    return keys;
+    return sort_keys(self->roll);
 }
