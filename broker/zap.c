@@ -315,9 +315,9 @@ zap_new(const char *dir, const cert_t *own, zap_t **ret_self, const char **reter
 {
     BUS_AUTO(zap_destroy) zap_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
-    (void) snprintf(self->folder, sizeof(self->folder), "%s/gate", dir);
+    (void) snprintf(self->folder, sizeof(self->folder), "%s/" ZAP_FOLDER, dir);
     self->own = own;
-    *reterr_why = "the keeper's folder `gate` cannot be written";
+    *reterr_why = "the keeper's folder, " ZAP_FOLDER ", cannot be written";
     if (admit_own(self) != BUS_OK) {
         return BUS_IO; // `self` goes with its scope
     }

@@ -18,6 +18,8 @@ enum {
     ZAP_REFRESH_MS = 1000,
 };
 
+#define ZAP_FOLDER "gate" // of the system's folder: the certificates that come in now
+
 typedef struct zap zap_t;
 
 // Starts zauth over a folder of its own, <dir>/gate, and proves it. `own` is the broker's

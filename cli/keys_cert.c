@@ -3,11 +3,18 @@
 #include "secure.h"
 
 #include "broker/rules.h"
+#include "broker/zap.h"
 #include "runtime/cert.h"
+#include "runtime/clock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+enum { TAKEN_MS = 1000 }; // what a broker that is busy needs; one that was killed takes nothing
 
 typedef struct {
     const char *dir;
@@ -29,15 +36,16 @@ static const option_row_t rows[] = {
 static const option_table_t options = {
     .program = "bhiv keys cert",
     .arguments = "NAME",
-    .help = "Makes a CURVE certificate, with which a peer speaks to the broker over tcp as NAME: "
-            "DIR/certs/NAME.cert is its public half, NAME.cert_secret the secret one. A running "
-            "broker knows it within a second. The broker's own is named `broker`. A name that "
-            "DIR/access.zpl and the built-in rules do not know may do nothing.\v"
-            "  bhiv keys cert broker && bhiv broker --secure --bus-bind 0.0.0.0\n"
-            "  bhiv keys cert agent_translator\n"
-            "  bhiv keys cert agent_translator --revoke\n\n"
-            "A peer elsewhere needs its NAME.cert_secret and the broker.cert, in one folder: "
-            "--cert FILE.",
+    .help =
+        "Makes a CURVE certificate, with which a peer speaks to the broker over tcp as NAME: "
+        "DIR/certs/NAME.cert is its public half, NAME.cert_secret the secret one. A broker "
+        "that runs in DIR knows it when this ends. The broker's own is named `broker`. A name that "
+        "DIR/access.zpl and the built-in rules do not know may do nothing.\v"
+        "  bhiv keys cert broker && bhiv broker --secure --bus-bind 0.0.0.0\n"
+        "  bhiv keys cert agent_translator\n"
+        "  bhiv keys cert agent_translator --revoke\n\n"
+        "A peer elsewhere needs its NAME.cert_secret and the broker.cert, in one folder: "
+        "--cert FILE.",
     .rows = rows,
     .row_count = sizeof rows / sizeof rows[0],
     .arguments_min = 1,
@@ -45,7 +53,7 @@ static const option_table_t options = {
 };
 
 static int
-revoke(const cli_dir_t *dir, const char *name)
+end(const cli_dir_t *dir, const char *name)
 {
     bus_err_t err = cert_revoke(dir->path, name);
     if (err == BUS_NOT_FOUND) {
@@ -95,6 +103,33 @@ make(const cli_dir_t *dir, const char *name)
     return CLI_DONE;
 }
 
+// Until the broker that runs in this folder, if one does, has let the name in, or out.
+static void
+wait_for_broker(const cli_dir_t *dir, const char *name, bool is_in)
+{
+    char leaf[CERT_NAME_MAX + 32];
+    char folder[CLI_PATH_SIZE];
+    char path[CLI_PATH_SIZE];
+    (void) snprintf(leaf, sizeof leaf, ZAP_FOLDER "/%s" CERT_SUFFIX, name);
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    bool is_there = watch >= 0 && cli_dir_join(dir, ZAP_FOLDER, folder) == CLI_DONE &&
+                    cli_dir_join(dir, leaf, path) == CLI_DONE &&
+                    inotify_add_watch(watch, folder, IN_CLOSE_WRITE | IN_DELETE) >= 0;
+    uint64_t until_ms = clock_boot_ms() + TAKEN_MS;
+    uint64_t now_ms = clock_boot_ms();
+    while (is_there && now_ms < until_ms && (access(path, F_OK) == 0) != is_in) {
+        char events[4096];
+        struct pollfd readable = {.fd = watch, .events = POLLIN};
+        (void) poll(&readable, 1, (int) (until_ms - now_ms));
+        while (read(watch, events, sizeof events) > 0) {
+        }
+        now_ms = clock_boot_ms();
+    }
+    if (watch >= 0) {
+        close(watch);
+    }
+}
+
 static int
 run(int argc, char **argv)
 {
@@ -112,9 +147,14 @@ run(int argc, char **argv)
     if (status != CLI_DONE) {
         return status;
     }
-    status = flags.revoke ? revoke(&dir, name) : make(&dir, name);
-    return status == CLI_DONE && flags.parts != NULL ? cli_secure_hand_out(&dir, flags.parts)
-                                                     : status;
+    status = flags.revoke ? end(&dir, name) : make(&dir, name);
+    if (status == CLI_DONE && flags.parts != NULL) {
+        status = cli_secure_hand_out(&dir, flags.parts);
+    }
+    if (status == CLI_DONE) {
+        wait_for_broker(&dir, name, !flags.revoke);
+    }
+    return status;
 }
 
 const cli_command_t cli_keys_cert = {
