@@ -189,7 +189,8 @@ def test_a_service_that_goes_silent_is_noticed_and_gets_no_more_requests(bhiv, t
             Peer(system.ingress, system.egress) as peer:
         peer.subscribe("$bus.peer.", settle=False)
         assert peer.ask("req.karma.health", {})[0]["status"] == "success"
-        eventually(lambda: len(peer.ask("$bus.peers", {})[1]["peers"]) == 1)
+        eventually(lambda: "karma" in [each["service"] for each in peer.ask("$bus.peers", {})[1]["peers"]],
+                   what="its hello")
         pid = system.kill("karma", signal.SIGSTOP)
         begun = time.monotonic()
         try:

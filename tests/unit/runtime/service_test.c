@@ -129,20 +129,33 @@ Test(service, takes_events_in_larger_pages_where_they_come_fast)
     fixture_destroy(&self);
 }
 
+// What a lot takes here with a pause, less half of the least pause: under valgrind the work alone
+// takes longer than a pause does elsewhere.
+static uint64_t
+lot_with_pause_ms(void)
+{
+    fixture_t *self = fixture_started();
+    uint64_t took_ms = shortest_lot_ms(self, "core.event.test");
+    fixture_destroy(&self);
+    return took_ms - (PAUSE_MS - LOOK_MS) / 2;
+}
+
 Test(service, does_not_pause_where_it_is_to_be_prompt)
 {
+    uint64_t limit_ms = lot_with_pause_ms();
     fixture_t *self = fixture_new();
     self->definition.prompt = true;
     start(self);
     await_ready(self);
-    cr_expect_lt(shortest_lot_ms(self, "core.event.test"), PAUSE_MS);
+    cr_expect_lt(shortest_lot_ms(self, "core.event.test"), limit_ms);
     fixture_destroy(&self);
 }
 
 Test(service, does_not_pause_while_somebody_waits_for_an_answer)
 {
+    uint64_t limit_ms = lot_with_pause_ms();
     fixture_t *self = fixture_started();
-    cr_expect_lt(shortest_lot_ms(self, "bucket.count"), PAUSE_MS);
+    cr_expect_lt(shortest_lot_ms(self, "bucket.count"), limit_ms);
     fixture_destroy(&self);
 }
 
