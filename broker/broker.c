@@ -22,10 +22,10 @@ static const char *const door_names[2] = {[GATE_IN] = "bus.in", [GATE_OUT] = "bu
 
 // Fills in the addresses. False where one does not fit, or is not one that we may listen on.
 static bool
-find_places(const broker_options_t *options, gate_places_t *ret_places)
+find_endpoints(const broker_options_t *options, gate_endpoints_t *ret_endpoints)
 {
     const uint64_t ports[2] = {[GATE_IN] = options->tcp_in, [GATE_OUT] = options->tcp_out};
-    *ret_places = (gate_places_t){0};
+    *ret_endpoints = (gate_endpoints_t){0};
     bool has_tcp = options->tcp_bind != NULL && options->tcp_bind[0] != '\0' &&
                    (options->tcp_in > 0 || options->tcp_out > 0);
     // Without CURVE nothing says who speaks there, and libzmq 4.3.4 cannot bound an endless
@@ -37,8 +37,8 @@ find_places(const broker_options_t *options, gate_places_t *ret_places)
         return false;
     }
     for (int i = 0; i < 2; i++) {
-        int size = snprintf(ret_places->ipc[i],
-                            sizeof(ret_places->ipc[i]),
+        int size = snprintf(ret_endpoints->ipc[i],
+                            sizeof(ret_endpoints->ipc[i]),
                             "ipc://%s/%s",
                             options->dir,
                             door_names[i]);
@@ -48,8 +48,8 @@ find_places(const broker_options_t *options, gate_places_t *ret_places)
             return false;
         }
         if (has_tcp && ports[i] > 0) {
-            snprintf(ret_places->tcp[i],
-                     sizeof(ret_places->tcp[i]),
+            snprintf(ret_endpoints->tcp[i],
+                     sizeof(ret_endpoints->tcp[i]),
                      "tcp://%s:%llu",
                      options->tcp_bind,
                      (unsigned long long) ports[i]);
@@ -117,27 +117,27 @@ on_signal(void *arg, int signal_number)
 
 // --- Keeping the gate --------------------------------------------------------------------------
 
-// What the sockets live in: a context, and who keeps its gate.
+// What the sockets live in, and who keeps its gate.
 typedef struct {
-    void *context;
+    void *zmq;
     cert_t cert; // the broker's own
     zap_t *zap;  // NULL: an open bus
     bool is_failed;
     loop_t *loop; // borrowed
-} place_t;
+} context_t;
 
 static void
-close_place(place_t *place)
+close_context(context_t *context)
 {
-    bool is_open = place->zap == NULL;
-    zap_destroy(&place->zap);
-    cert_clear(&place->cert);
-    if (place->context == NULL) {
+    bool is_open = context->zap == NULL;
+    zap_destroy(&context->zap);
+    cert_clear(&context->cert);
+    if (context->zmq == NULL) {
         return;
     }
     // Waits for the linger of the sockets, 500 ms.
     if (is_open) {
-        zmq_ctx_term(place->context);
+        zmq_ctx_term(context->zmq);
     } else {
         zap_close_context();
     }
@@ -147,24 +147,24 @@ close_place(place_t *place)
 static void
 on_zap_failed(void *arg, const char *why)
 {
-    place_t *place = arg;
+    context_t *context = arg;
     log_error("gate_open", "why=\"%s\" hint=\"the broker stops serving\"", why);
-    place->is_failed = true;
-    loop_stop(place->loop);
+    context->is_failed = true;
+    loop_stop(context->loop);
 }
 
 // Returns an exit status.
 static int
-open_place(const broker_options_t *options, loop_t *loop, place_t *ret_place)
+open_context(const broker_options_t *options, loop_t *loop, context_t *ret_context)
 {
-    ret_place->loop = loop;
+    ret_context->loop = loop;
     if (!options->is_secure) {
-        ret_place->context = zmq_ctx_new();
-        assert(ret_place->context != NULL);
+        ret_context->zmq = zmq_ctx_new();
+        assert(ret_context->zmq != NULL);
         return 0;
     }
     const char *why = NULL;
-    bus_err_t err = cert_load(options->dir, CERT_BROKER, &ret_place->cert, &why);
+    bus_err_t err = cert_load(options->dir, CERT_BROKER, &ret_context->cert, &why);
     if (err != BUS_OK) {
         log_error("config_refused",
                   "certificate=%s/" CERT_FOLDER "/" CERT_BROKER CERT_SUFFIX " why=\"%s\"%s",
@@ -173,35 +173,38 @@ open_place(const broker_options_t *options, loop_t *loop, place_t *ret_place)
                   err == BUS_NOT_FOUND ? " hint=\"bhiv keys cert " CERT_BROKER "\"" : "");
         return EX_CONFIG;
     }
-    err = zap_new(options->dir, &ret_place->cert, &ret_place->zap, &why);
+    err = zap_new(options->dir, &ret_context->cert, &ret_context->zap, &why);
     if (err != BUS_OK) {
         log_error("gate_not_kept", "why=\"%s\"", why);
         zap_close_context();
         return EX_SOFTWARE;
     }
-    ret_place->context = zap_context();
-    zap_watch(ret_place->zap, loop, on_zap_failed, ret_place);
+    ret_context->zmq = zap_context();
+    zap_watch(ret_context->zap, loop, on_zap_failed, ret_context);
     return 0;
 }
 
 // --- Running -----------------------------------------------------------------------------------
 
 static int
-run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, journal_t *journal)
+run(const broker_options_t *options,
+    const gate_endpoints_t *endpoints,
+    loop_t *loop,
+    journal_t *journal)
 {
-    BUS_AUTO(close_place) place_t place = {.context = NULL};
-    int status = open_place(options, loop, &place);
+    BUS_AUTO(close_context) context_t context = {.zmq = NULL};
+    int status = open_context(options, loop, &context);
     if (status != 0) {
         return status;
     }
     BUS_AUTO(router_destroy) router_t *router = NULL;
     const router_options_t router_options = {
         .loop = loop,
-        .context = place.context,
+        .context = context.zmq,
         .journal = journal,
-        .zap = place.zap,
+        .zap = context.zap,
         .dir = options->dir,
-        .places = places,
+        .endpoints = endpoints,
         .pending_bytes = options->pending_bytes,
         .is_trimming = options->retention_bytes > 0 || options->retention_ms > 0,
     };
@@ -220,19 +223,19 @@ run(const broker_options_t *options, const gate_places_t *places, loop_t *loop, 
     fflush(stdout);
     log_info("ready",
              "in=%s tcp=%s head=%llu",
-             places->ipc[GATE_IN],
-             places->tcp[GATE_IN],
+             endpoints->ipc[GATE_IN],
+             endpoints->tcp[GATE_IN],
              (unsigned long long) router_head(router));
     loop_run(loop);
     log_info("stopped", "head=%llu", (unsigned long long) router_head(router));
-    return place.is_failed ? EX_SOFTWARE : 0;
+    return context.is_failed ? EX_SOFTWARE : 0;
 }
 
 int
 broker_run(const broker_options_t *options)
 {
-    gate_places_t places;
-    if (!find_places(options, &places)) {
+    gate_endpoints_t endpoints;
+    if (!find_endpoints(options, &endpoints)) {
         return EX_CONFIG;
     }
     BUS_AUTO(loop_destroy) loop_t *loop = loop_new(); // before any thread: it blocks signals
@@ -244,5 +247,5 @@ broker_run(const broker_options_t *options)
     if (journal_clock_jumped(journal)) {
         raise_alarm(journal);
     }
-    return run(options, &places, loop, journal);
+    return run(options, &endpoints, loop, journal);
 }

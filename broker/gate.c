@@ -34,11 +34,11 @@ typedef struct {
 } door_t;
 
 struct gate {
-    void *context;               // borrowed
-    stats_t *stats;              // borrowed
-    const gate_places_t *places; // borrowed
-    zap_t *zap;                  // borrowed; NULL: an open bus
-    gate_closed_fn *closed_fn;   // told of each end
+    void *context;                     // borrowed
+    stats_t *stats;                    // borrowed
+    const gate_endpoints_t *endpoints; // borrowed
+    zap_t *zap;                        // borrowed; NULL: an open bus
+    gate_closed_fn *closed_fn;         // told of each end
     void *closed_arg;
     door_t doors[2];
     uint64_t limit;          // connections; one more is ended at once
@@ -69,7 +69,7 @@ gate_new(const gate_options_t *options)
     gate_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
     self->context = options->context;
-    self->places = options->places;
+    self->endpoints = options->endpoints;
     self->stats = options->stats;
     self->zap = options->zap;
     self->closed_fn = options->closed_fn;
@@ -159,7 +159,7 @@ watch(gate_t *self, gate_door_t which)
 }
 
 static bus_err_t
-bind_place(void *socket, const char *place, gate_problem_t *reterr_problem)
+bind_endpoint(void *socket, const char *place, gate_problem_t *reterr_problem)
 {
     if (place[0] == '\0' || zmq_bind(socket, place) == 0) {
         return BUS_OK;
@@ -177,12 +177,12 @@ gate_open(gate_t *self, gate_door_t which, gate_problem_t *reterr_problem)
     assert(door->socket != NULL);
     set_options(door->socket, which);
     watch(self, which);
-    bus_err_t err = bind_place(door->socket, self->places->ipc[which], reterr_problem);
+    bus_err_t err = bind_endpoint(door->socket, self->endpoints->ipc[which], reterr_problem);
     if (self->zap != NULL) {
         zap_protect(self->zap, door->socket); // ipc is bound, and stays as it is
     }
     if (err == BUS_OK) {
-        err = bind_place(door->socket, self->places->tcp[which], reterr_problem);
+        err = bind_endpoint(door->socket, self->endpoints->tcp[which], reterr_problem);
     }
     return err;
 }
@@ -302,6 +302,6 @@ gate_connections(const gate_t *self)
 const char *
 gate_place(const gate_t *self, gate_door_t which)
 {
-    return self->places->ipc[which][0] != '\0' ? self->places->ipc[which]
-                                               : self->places->tcp[which];
+    return self->endpoints->ipc[which][0] != '\0' ? self->endpoints->ipc[which]
+                                                  : self->endpoints->tcp[which];
 }

@@ -35,16 +35,16 @@ typedef enum { GATE_IN, GATE_OUT } gate_door_t;
 typedef struct {
     char ipc[2][256]; // by gate_door_t, "ipc://…"
     char tcp[2][256]; // "tcp://…"
-} gate_places_t;
+} gate_endpoints_t;
 
 // A connection ended: its descriptor may be another's from now on.
 typedef void(gate_closed_fn)(void *arg, gate_door_t door, int fd);
 
 typedef struct {
-    void *context;               // ZeroMQ's; borrowed
-    const gate_places_t *places; // borrowed
-    stats_t *stats;              // borrowed
-    zap_t *zap;                  // keeps tcp; borrowed; NULL: an open bus
+    void *context;                     // ZeroMQ's; borrowed
+    const gate_endpoints_t *endpoints; // borrowed
+    stats_t *stats;                    // borrowed
+    zap_t *zap;                        // keeps tcp; borrowed; NULL: an open bus
     gate_closed_fn *closed_fn;
     void *closed_arg;
 } gate_options_t;

@@ -228,7 +228,7 @@ make(const router_options_t *options)
     self->egress = egress_new(&self->stats, on_inbox, self);
     const gate_options_t gate_options = {
         .context = options->context,
-        .places = options->places,
+        .endpoints = options->endpoints,
         .stats = &self->stats,
         .zap = options->zap,
         .closed_fn = on_closed,

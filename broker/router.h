@@ -16,11 +16,11 @@ typedef struct {
     loop_t *loop;       // borrowed
     void *context;      // ZeroMQ's; borrowed
     journal_t *journal; // open; nothing else uses it until the router is destroyed; borrowed
-    const gate_places_t *places; // where to listen; borrowed
-    zap_t *zap;                  // keeps tcp; borrowed; NULL: an open bus
-    const char *dir;             // with zap: where certificates and rules are; borrowed
-    uint64_t pending_bytes;      // see gather.h; 0: the default
-    bool is_trimming;            // retention is set
+    const gate_endpoints_t *endpoints; // where to listen; borrowed
+    zap_t *zap;                        // keeps tcp; borrowed; NULL: an open bus
+    const char *dir;                   // with zap: where certificates and rules are; borrowed
+    uint64_t pending_bytes;            // see gather.h; 0: the default
+    bool is_trimming;                  // retention is set
 } router_options_t;
 
 // Binds, starts committer and reader, and adds itself to the loop. BUS_CONFLICT where an address is
