@@ -297,14 +297,17 @@ def test_a_peer_of_another_version_or_with_other_tables_is_named(bhiv, tmp_path)
     with watched(bhiv, tmp_path) as system:
         assert not anomalies(system)
         with Service(system, "older", health, version="0.0.9"), \
-                Service(system, "worker.other", version="7.7.7"):
+                Service(system, "worker.other", version="7.7.7") as worker, \
+                Service(system, "agent.other", version="7.7.7") as agent:
             _, body, said = eventually(lambda: anomalies(system, "build_mismatch"), 30)[0]
             assert body["kernel"] == "kernel-code" and said["what"].startswith("older (")
             assert said["severity"] == "critical" and "0.0.9" in said["what"]
             assert "protocol, schemas, version" in said["what"]
             rows = {each["service"]: each for each in report(system, "code")["peers"]}
             assert rows["older"]["differs_in"] == ["protocol", "schemas", "version"]
-            assert rows["worker.other"]["differs_in"] == [] and not rows["worker.other"]["compared"]
+            for name in ("worker.other", "agent.other"):
+                assert rows[name]["differs_in"] == [] and not rows[name]["compared"]
+            assert worker.asked == agent.asked == [], "what they are asked, they take for work"
         eventually(lambda: report(system, "code")["status"] == "same", 30)
         assert all("older" in each["what"] for _, _, each in anomalies(system, "build_mismatch"))
 

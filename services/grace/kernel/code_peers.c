@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WORKERS VIEW_LITERAL("worker.")
-
 enum { WHAT_SIZE = 1024, DIFFERENCES = 4 };
 
 static const struct {
@@ -113,7 +111,7 @@ kernel_code_peers_take(kernel_code_peers_t *self, bus_view_t answer)
             COPY(peer->version, said.version);
             COPY(peer->build, said.build);
             peer->pid = said.pid;
-            peer->is_foreign = view_starts(said.service, WORKERS);
+            peer->is_foreign = kernel_watch_is_guest(said.service);
         }
     }
 }

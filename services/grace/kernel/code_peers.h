@@ -25,7 +25,7 @@ typedef struct {
     char schemas[KERNEL_CODE_PEERS_TEXT_SIZE];
     uint64_t protocol;
     int64_t pid;
-    bool is_foreign; // a worker: not compared
+    bool is_foreign; // a worker or an agent: neither asked nor compared
 } kernel_code_peer_t;
 
 typedef enum {

@@ -104,10 +104,8 @@ on_peers(kernel_heal_run_t *run, bus_err_t err, bus_view_t body)
     bus_view_t item;
     while (own->peer_count < KERNEL_HEAL_PEERS_MAX && walk_items_next(&items, &item)) {
         bus_view_t service = walk_text_at(item, "service");
-        bool is_worker = view_starts(service, VIEW_LITERAL("worker.")) ||
-                         view_starts(service, VIEW_LITERAL("agent."));
-        // Workers and agents need not answer; and whoever asks does so now.
-        if (service.size > 0 && service.size < NAME_SIZE && !is_worker &&
+        // Whoever asks answers by that.
+        if (service.size > 0 && service.size < NAME_SIZE && !kernel_watch_is_guest(service) &&
             !view_is(service, "kernel-self_healing") && !is_known(own, service)) {
             snprintf(
                 own->peers[own->peer_count++], NAME_SIZE, "%.*s", (int) service.size, service.data);

@@ -43,6 +43,13 @@ kernel_watch_peer(bus_view_t item, kernel_watch_peer_t *ret_peer)
     };
 }
 
+bool
+kernel_watch_is_guest(bus_view_t service)
+{
+    return view_starts(service, VIEW_LITERAL("worker.")) ||
+           view_starts(service, VIEW_LITERAL("agent."));
+}
+
 // --- Asking --------------------------------------------------------------------------------------
 
 bool

@@ -40,6 +40,9 @@ typedef struct {
     int64_t pid; // 0: not said
 } kernel_watch_peer_t;
 void kernel_watch_peer(bus_view_t item, kernel_watch_peer_t *ret_peer);
+// Whether a service is a worker or an agent: anybody's program, of whatever version, which takes
+// all that it is asked for work, a question for its health too.
+bool kernel_watch_is_guest(bus_view_t service);
 
 // --- Asking --------------------------------------------------------------------------------------
 

@@ -76,14 +76,19 @@ Test(code_peers, are_said_in_words)
 
 Test(code_peers, are_named_when_they_run_another_build)
 {
-    kernel_code_peers_take(
-        &peers,
-        from_json("{\"peers\":[" PEER("core", "i1", "1.0", "aa") "," PEER(
-            "karma", "i2", "1.0", "bb") "," PEER("worker.py", "i3", "9", "") "," PEER("",
-                                                                                      "i4",
-                                                                                      "0.9",
-                                                                                      "") "]}"));
-    cr_assert_eq(peers.count, 4);
+    kernel_code_peers_take(&peers,
+                           from_json("{\"peers\":[" PEER("core", "i1", "1.0", "aa") "," PEER(
+                               "karma",
+                               "i2",
+                               "1.0",
+                               "bb") "," PEER("worker.py",
+                                              "i3",
+                                              "9",
+                                              "") "," PEER("agent.py",
+                                                           "i5",
+                                                           "9",
+                                                           "") "," PEER("", "i4", "0.9", "") "]}"));
+    cr_assert_eq(peers.count, 5);
     cr_expect_eq(kernel_code_peers_judge(&peers, &ours, &news), 2);
     BUS_AUTO(text_destroy) text_t *json = text_new();
     cr_assert_eq(news.count, 2);
@@ -97,6 +102,7 @@ Test(code_peers, are_named_when_they_run_another_build)
     cr_expect_not_null(strstr(text_view(json).data, "\"build_mismatch\""));
     cr_expect_null(strstr(text_view(json).data, "i1"));
     cr_expect_null(strstr(text_view(json).data, "i3"));
+    cr_expect_null(strstr(text_view(json).data, "i5"));
 }
 
 Test(code_peers, have_the_tables_that_their_services_health_tells)
