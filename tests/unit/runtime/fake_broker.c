@@ -369,6 +369,12 @@ fake_broker_counts(const fake_broker_t *self)
 }
 
 uint64_t
+fake_broker_last_from(const fake_broker_t *self)
+{
+    return self->last_from;
+}
+
+uint64_t
 fake_broker_last_ack(const fake_broker_t *self)
 {
     return self->last_ack;

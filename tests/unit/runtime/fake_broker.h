@@ -60,6 +60,8 @@ typedef struct {
 const fake_counts_t *fake_broker_counts(const fake_broker_t *self);
 // The `ack` of the last fetch.
 uint64_t fake_broker_last_ack(const fake_broker_t *self);
+// The `from` of the last fetch.
+uint64_t fake_broker_last_from(const fake_broker_t *self);
 
 // Journals a record as if a peer had published it. `header`: without the broker's keys. `at` 0:
 // now.

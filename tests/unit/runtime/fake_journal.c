@@ -187,6 +187,7 @@ fake_on_fetch(fake_broker_t *self, const header_t *asked, bus_view_t body)
     assert(err == BUS_OK);
     self->counts.fetches++;
     self->last_ack = (uint64_t) fetch.ack.value;
+    self->last_from = (uint64_t) fetch.from.value;
     parked_t *place = NULL;
     for (size_t i = 0; i < PARKED; i++) {
         parked_t *parked = &self->parked[i];

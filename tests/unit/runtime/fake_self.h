@@ -55,7 +55,7 @@ struct fake_broker {
     parked_t parked[PARKED];
     int timer;
     fake_counts_t counts;
-    uint64_t last_ack;
+    uint64_t last_ack, last_from; // of fetches
 };
 
 // fake_journal.c

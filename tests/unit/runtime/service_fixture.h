@@ -446,8 +446,8 @@ check_said(fixture_t *self, size_t events)
     }
 }
 
-// Waits until the service has applied all that is journaled.
-static inline void
+// Waits until the service has applied all that is journaled. Returns the last that it applied.
+static inline int64_t
 await_read_all(fixture_t *self)
 {
     int64_t head = (int64_t) fake_broker_count(self->broker);
@@ -457,6 +457,7 @@ await_read_all(fixture_t *self)
         cr_assert_eq(ask(self, &(ask_t){.topic = "req.bucket.health"}), BUS_OK);
         cursor = number(self, "cursor");
     }
+    return cursor;
 }
 
 static inline void

@@ -93,69 +93,72 @@ Test(service, ends_with_78_where_the_journal_is_another)
 
 // --- Pages ---------------------------------------------------------------------------------------
 
-// Journals 40 records at once, again whenever they were applied. Returns the shortest time that one
-// lot took: what the machine does meanwhile can only make the others longer.
-static uint64_t
-shortest_lot_ms(fixture_t *self, const char *topic)
+enum {
+    LOTS = 8,
+    LOT = 40, // records: a page after which a service pauses
+    PAUSE_MS = 25,
+    LOOK_MS = 10 // the fake broker's, at parked fetches
+};
+
+// Journals a lot at once.
+static void
+add_lot(fixture_t *self, const char *topic)
 {
-    enum { LOTS = 8, LOT = 40 };
     BUS_AUTO(pack_destroy) pack_t *body = pack_new();
     pack_map(body, 1);
     pack_pair_text(body, "requester_id", "bhiv_core");
-    uint64_t shortest = UINT64_MAX;
-    for (int lot = 0; lot < LOTS; lot++) {
-        uint64_t began_ms = clock_boot_ms();
-        for (int i = 0; i < LOT; i++) {
-            char id[40];
-            snprintf(id, sizeof(id), "lot-%u", self->next_id++);
-            header_t header = {.id = view_from_text(id),
-                               .source = VIEW_LITERAL("bhiv_core"),
-                               .reply_to = view_from_text(client_inbox(self->client))};
-            fake_broker_append(self->broker, topic, &header, pack_view(body), 0);
-        }
-        await_read_all(self);
-        uint64_t took_ms = clock_boot_ms() - began_ms;
-        shortest = lot > 0 && took_ms < shortest ? took_ms : shortest; // before it: no pause yet
+    for (int i = 0; i < LOT; i++) {
+        char id[40];
+        snprintf(id, sizeof(id), "lot-%u", self->next_id++);
+        header_t header = {.id = view_from_text(id),
+                           .source = VIEW_LITERAL("bhiv_core"),
+                           .reply_to = view_from_text(client_inbox(self->client))};
+        fake_broker_append(self->broker, topic, &header, pack_view(body), 0);
     }
-    return shortest;
 }
 
-enum { PAUSE_MS = 25, LOOK_MS = 10 }; // the service's, and the fake broker's at parked fetches
+// Whoever does not pause asks for the next page before he answers another's question, however slow
+// the machine is.
+static void
+check_asks_on(fixture_t *self, const char *topic)
+{
+    for (int lot = 0; lot < LOTS; lot++) {
+        add_lot(self, topic);
+        int64_t applied = await_read_all(self);
+        cr_expect_gt((int64_t) fake_broker_last_from(self->broker), applied);
+    }
+}
 
 Test(service, takes_events_in_larger_pages_where_they_come_fast)
 {
     fixture_t *self = fixture_started();
-    cr_expect_geq(shortest_lot_ms(self, "core.event.test"), PAUSE_MS - LOOK_MS + 2);
+    uint64_t shortest_ms = UINT64_MAX; // what the machine does meanwhile only makes it longer
+    for (int lot = 0; lot < LOTS; lot++) {
+        uint64_t began_ms = clock_boot_ms();
+        add_lot(self, "core.event.test");
+        await_read_all(self);
+        uint64_t took_ms = clock_boot_ms() - began_ms;
+        bool is_first = lot == 0; // before it: no pause yet
+        shortest_ms = !is_first && took_ms < shortest_ms ? took_ms : shortest_ms;
+    }
+    cr_expect_geq(shortest_ms, PAUSE_MS - LOOK_MS + 2);
     fixture_destroy(&self);
-}
-
-// What a lot takes here with a pause, less half of the least pause: under valgrind the work alone
-// takes longer than a pause does elsewhere.
-static uint64_t
-lot_with_pause_ms(void)
-{
-    fixture_t *self = fixture_started();
-    uint64_t took_ms = shortest_lot_ms(self, "core.event.test");
-    fixture_destroy(&self);
-    return took_ms - (PAUSE_MS - LOOK_MS) / 2;
 }
 
 Test(service, does_not_pause_where_it_is_to_be_prompt)
 {
-    uint64_t limit_ms = lot_with_pause_ms();
     fixture_t *self = fixture_new();
     self->definition.prompt = true;
     start(self);
     await_ready(self);
-    cr_expect_lt(shortest_lot_ms(self, "core.event.test"), limit_ms);
+    check_asks_on(self, "core.event.test");
     fixture_destroy(&self);
 }
 
 Test(service, does_not_pause_while_somebody_waits_for_an_answer)
 {
-    uint64_t limit_ms = lot_with_pause_ms();
     fixture_t *self = fixture_started();
-    cr_expect_lt(shortest_lot_ms(self, "bucket.count"), limit_ms);
+    check_asks_on(self, "bucket.count");
     fixture_destroy(&self);
 }
 
