@@ -159,13 +159,13 @@ watch(gate_t *self, gate_door_t which)
 }
 
 static bus_err_t
-bind_endpoint(void *socket, const char *place, gate_problem_t *reterr_problem)
+bind_endpoint(void *socket, const char *endpoint, gate_problem_t *reterr_problem)
 {
-    if (place[0] == '\0' || zmq_bind(socket, place) == 0) {
+    if (endpoint[0] == '\0' || zmq_bind(socket, endpoint) == 0) {
         return BUS_OK;
     }
     int cause = zmq_errno();
-    *reterr_problem = (gate_problem_t){.where = place, .why = zmq_strerror(cause)};
+    *reterr_problem = (gate_problem_t){.where = endpoint, .why = zmq_strerror(cause)};
     return cause == EADDRINUSE ? BUS_CONFLICT : BUS_IO;
 }
 
@@ -300,7 +300,7 @@ gate_connections(const gate_t *self)
 }
 
 const char *
-gate_place(const gate_t *self, gate_door_t which)
+gate_endpoint(const gate_t *self, gate_door_t which)
 {
     return self->endpoints->ipc[which][0] != '\0' ? self->endpoints->ipc[which]
                                                   : self->endpoints->tcp[which];

@@ -75,5 +75,5 @@ bool gate_is_open(const gate_t *self, gate_door_t door, int fd);
 // Once a second: the same, and gives back the memory of a crowd that has gone.
 void gate_tick(gate_t *self);
 uint64_t gate_connections(const gate_t *self);
-// The first place of a door that is there, for people.
-const char *gate_place(const gate_t *self, gate_door_t door);
+// The first endpoint of a door that is there, for people.
+const char *gate_endpoint(const gate_t *self, gate_door_t door);

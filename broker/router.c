@@ -358,7 +358,7 @@ router_reload(router_t *self)
 const char *
 router_ingress(const router_t *self)
 {
-    return gate_place(self->gate, GATE_IN);
+    return gate_endpoint(self->gate, GATE_IN);
 }
 
 uint64_t

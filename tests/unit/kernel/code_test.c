@@ -76,18 +76,15 @@ Test(code_peers, are_said_in_words)
 
 Test(code_peers, are_named_when_they_run_another_build)
 {
-    kernel_code_peers_take(&peers,
-                           from_json("{\"peers\":[" PEER("core", "i1", "1.0", "aa") "," PEER(
-                               "karma",
-                               "i2",
-                               "1.0",
-                               "bb") "," PEER("worker.py",
-                                              "i3",
-                                              "9",
-                                              "") "," PEER("agent.py",
-                                                           "i5",
-                                                           "9",
-                                                           "") "," PEER("", "i4", "0.9", "") "]}"));
+    // clang-format off
+    static const char said[] = "{\"peers\":["
+        PEER("core", "i1", "1.0", "aa") ","
+        PEER("karma", "i2", "1.0", "bb") ","
+        PEER("worker.py", "i3", "9", "") ","
+        PEER("agent.py", "i5", "9", "") ","
+        PEER("", "i4", "0.9", "") "]}";
+    // clang-format on
+    kernel_code_peers_take(&peers, from_json(said));
     cr_assert_eq(peers.count, 5);
     cr_expect_eq(kernel_code_peers_judge(&peers, &ours, &news), 2);
     BUS_AUTO(text_destroy) text_t *json = text_new();
