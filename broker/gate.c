@@ -1,6 +1,7 @@
 // gate.c - socket options, binding, and the count of connections.
 #include "gate.h"
 #include "runtime/clock.h"
+#include "runtime/hangup.h"
 #include "runtime/log.h"
 #include <assert.h>
 #include <errno.h>
@@ -16,7 +17,9 @@ enum {
     BACKLOG = 1024,      // connections that the kernel holds for us
     LINGER_MS = 500,     // so that the last acks leave
     HANDSHAKE_MS = 5000, // a connection that says nothing
-    HEARTBEAT_MS = 2000, // pings, so that a half-open peer is noticed
+    // Pings, so that a silent peer is noticed. Without a TTL: a subscriber that is slow to read
+    // would give its connection up by it, and libzmq then ends that process (docs/adr/0018).
+    HEARTBEAT_MS = 2000,
     HEARTBEAT_TIMEOUT_MS = 10000,
     MONITOR_HWM = 65536,         // events that may wait: the I/O thread blocks on a full monitor
     REFUSED_LOG_EVERY_MS = 1000, // one line for all that were refused meanwhile
@@ -66,6 +69,7 @@ connection_limit(void)
 gate_t *
 gate_new(const gate_options_t *options)
 {
+    hangup_defer();
     gate_t *self = calloc(1, sizeof(*self));
     assert(self != NULL);
     self->context = options->context;
@@ -131,7 +135,6 @@ set_options(void *socket, gate_door_t which)
     set_option(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     set_option(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
     set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
-    set_option(socket, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS);
     set_option(socket, ZMQ_TCP_KEEPALIVE, 1);
     if (!is_in) {
         set_option(socket, ZMQ_XPUB_MANUAL, 1);

@@ -1,6 +1,11 @@
 // client_link.c - the sockets of a client, with every limit set: libzmq's own defaults are 1,000
-// messages, no heartbeat and lingering for ever.
+// messages, no end to connecting and lingering for ever.
+//
+// A broker that the network has lost is noticed by tcp's own probes. libzmq's heartbeats are left
+// off: a socket that is slow to be read would give its connection up by them, and libzmq then ends
+// the process (docs/adr/0018).
 #include "client_link.h"
+#include "hangup.h"
 #include "proto/limits.h"
 #include <assert.h>
 #include <errno.h>
@@ -8,10 +13,13 @@
 #include <stdint.h>
 
 enum {
-    HIGH_WATER = 32768,  // two answers for each outstanding call, twice over
-    HEARTBEAT_MS = 2000, // a peer that is silent with its connection open is noticed
-    HEARTBEAT_TIMEOUT_MS = 6000,
+    HIGH_WATER = 32768, // two answers for each outstanding call, twice over
     HANDSHAKE_MS = 5000,
+    CONNECT_MS = 3000, // then it is tried anew: the kernel alone would wait for minutes
+    LOST_MS = 10000,   // what was sent and tcp has no word of
+    PROBE_AFTER_S = 5, // without a word of either side, by tcp
+    PROBE_EVERY_S = 2,
+    PROBES = 3,
     RECONNECT_MS = 20,
     RECONNECT_MAX_MS = 500,    // a broker that comes back is found within this
     LINGER_MS = 500,           // for a bye and what nobody awaits an answer to
@@ -33,10 +41,13 @@ open_socket(client_link_t *self, int type)
     set_int(socket, ZMQ_SNDHWM, HIGH_WATER);
     set_int(socket, ZMQ_RCVHWM, HIGH_WATER);
     set_int(socket, ZMQ_LINGER, type == ZMQ_PUSH ? LINGER_MS : 0);
-    set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
-    set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
-    set_int(socket, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS);
     set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    set_int(socket, ZMQ_CONNECT_TIMEOUT, CONNECT_MS);
+    set_int(socket, ZMQ_TCP_MAXRT, LOST_MS);
+    set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, PROBE_AFTER_S);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, PROBE_EVERY_S);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, PROBES);
     set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set_int(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
     int64_t size_max = INBOX_BODY_SIZE_MAX + MESSAGE_SLACK;
@@ -65,6 +76,7 @@ open_news(client_link_t *self, void *socket, const char *name)
 bus_err_t
 client_link_init(client_link_t *self, const char *ingress, const char *egress, const cert_t *cert)
 {
+    hangup_defer();
     *self = (client_link_t){
         .context = zmq_ctx_new(), .ingress = ingress, .egress = egress, .cert = cert};
     assert(self->context != NULL);

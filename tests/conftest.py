@@ -3,7 +3,10 @@
 import os
 import pathlib
 import resource
+import signal
+import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -38,6 +41,32 @@ def pytest_runtest_teardown():
     said = sanitizers.take_reports(REPORTS) if REPORTS else ""
     if said:
         pytest.fail(f"a sanitizer says:\n{said[:8000]}", pytrace=False)
+
+
+def children():
+    """The processes that this one started and that are there: pid, and what each is and waits for."""
+    there = subprocess.run(["ps", "-o", "pid,stat,etimes,wchan:20,args", "--cols", "200", "--no-headers",
+                            "--ppid", str(os.getpid())],
+                           capture_output=True, text=True, check=False, timeout=10).stdout
+    return {int(line.split()[0]): line for line in there.splitlines() if "ps -o pid" not in line}
+
+
+def end_children():
+    """Of a test that waits for them although its time is over: on its way out, it may."""
+    for pid, line in children().items():
+        print("killed:", line, file=sys.stderr)
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    limit = float(item.config.getvalue("timeout") or item.config.getini("timeout") or 0)
+    late = threading.Timer(limit + 5, end_children)
+    late.daemon = True
+    if limit > 0:
+        late.start()
+    yield
+    late.cancel()
 
 
 def pytest_ignore_collect(collection_path, config):

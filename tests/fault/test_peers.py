@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import textwrap
@@ -235,6 +236,47 @@ def test_a_connection_that_goes_silent_is_closed_within_15_seconds(tcp):
                 except ConnectionResetError:
                     left.remove(each)
         assert ack_of(peer, TOPIC, BODY)["seq"] == 1
+
+
+def zmtp_push(connection):
+    """Shakes hands as a PUSH that speaks ZMTP 3.1, which has PING."""
+    connection.sendall(GREETING.replace(b"\x03\x00", b"\x03\x01"))
+    ready = b"\x05READY" + b"\x0bSocket-Type" + b"\0\0\0\x04PUSH"
+    connection.sendall(b"\x04" + bytes([len(ready)]) + ready)
+    read = b""
+    while b"READY" not in read:
+        piece = connection.recv(4096)
+        assert piece, "it does not shake hands"
+        read += piece
+
+
+@pytest.mark.parametrize("door", ["ipc", "tcp"])
+def test_pings_that_were_read_ahead_of_a_hangup_stop_nobody(tcp, door):
+    """More than the broker's queue holds, with PINGs between, and the connection is gone.
+
+    libzmq would answer them on a connection that it knows to be broken, and abort: runtime/hangup.h.
+    """
+    header = pack({"id": "x", "source": "flood"})
+    message = b"\x01\x01a" + b"\x01" + bytes([len(header)]) + header + b"\x00\x01" + pack(None)
+    flood = (3 * message + b"\x04\x07\x04PING\x00\x00") * 300
+    with Peer(tcp.ingress, tcp.egress) as peer:
+        before = descriptors(tcp.program.pid)
+        for _ in range(5):
+            if door == "ipc":
+                connection = socket.socket(socket.AF_UNIX)
+                connection.connect(tcp.ingress.removeprefix("ipc://"))
+            else:
+                connection = socket.create_connection(("127.0.0.1", tcp.ports[0]))
+                reset = struct.pack("ii", 1, 0)  # as of a process that was killed: no goodbye
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            connection.settimeout(10)
+            with connection:
+                zmtp_push(connection)
+                for _ in range(500):
+                    connection.sendall(flood)
+            stats_of(peer)
+        assert ack_of(peer, TOPIC, BODY)["seq"] == 1
+        eventually(lambda: descriptors(tcp.program.pid) <= before, 20, 0.1, "the connections' end")
 
 
 def test_a_peer_killed_in_mid_sentence_leaves_nothing_behind(bhiv, tmp_path):

@@ -4,10 +4,14 @@ Shortened unless --long: then 1,000,000 messages of 1 KiB, as the guarantee says
 """
 
 import json
+import os
+import select
 import signal
 import subprocess
+import threading
 import time
 
+import pytest
 import zmq
 from support.broker import Broker, stats_of
 from support.load import Publisher
@@ -105,6 +109,54 @@ def test_a_subscriber_that_is_stopped_loses_only_its_own(bhiv, tmp_path, long):
         assert 0 < len(lines) < count
         seqs = [line["header"]["seq"] for line in lines]
         assert seqs == sorted(set(seqs)), "out of order or doubled"
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["broker lives", "broker is killed"])
+def test_a_tool_whose_output_nobody_reads_goes_on_when_it_is_read(bhiv, tmp_path, dies):
+    """`bhiv sub | less` under a flood, and back after a while: libzmq reads for it no more.
+
+    With heartbeats libzmq would abort after 2 s or 6: docs/adr/0018.
+    """
+    with Broker(bhiv, tmp_path / "d") as broker:
+        with broker.peer() as peer, open(tmp_path / "said", "wb") as said:
+            before = stats_of(peer)["subscriptions"]
+            sub = subprocess.Popen([bhiv, "sub", "any.flood", "--dir", str(tmp_path / "d"), "--format",
+                                    "json"], stdout=subprocess.PIPE, stderr=said)
+            eventually(lambda: stats_of(peer)["subscriptions"] >= before + 2, what="its subscription")
+            for n in range(120_000):
+                peer.send("any.flood", {"n": n, "pad": "x" * 100})
+                if n % 1000 == 0:
+                    stats_of(peer)
+            if dies:
+                broker.kill()
+                broker.start()
+                peer.wait_welcome()
+            end = os.pidfd_open(sub.pid)
+            assert not select.select([end], [], [], 9)[0], (tmp_path / "said").read_text()
+            os.close(end)
+            last = threading.Event()
+            lines = []
+
+            def read():
+                for line in sub.stdout:
+                    lines.append(line)
+                    if b'"last"' in line:
+                        last.set()
+
+            reader = threading.Thread(target=read, daemon=True)
+            reader.start()
+
+            def heard():
+                peer.send("any.flood", {"n": "last"})
+                return last.wait(0.1) or sub.poll() is not None
+
+            eventually(heard, 30, 0, "what is said now")
+            assert sub.poll() is None, (tmp_path / "said").read_text()
+            sub.terminate()
+            assert sub.wait(10) in (0, 130, 143)
+            reader.join(10)
+        numbers = [n for n in (json.loads(line)["body"]["n"] for line in lines[:-1]) if n != "last"]
+        assert numbers == sorted(set(numbers)) and len(numbers) > 1000
 
 
 def test_a_subscriber_that_joins_with_from_gets_everything(bhiv, tmp_path):

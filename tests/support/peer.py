@@ -37,6 +37,7 @@ class Peer:
     def _socket(self, kind, endpoint):
         socket = self.context.socket(kind)
         socket.setsockopt(zmq.LINGER, 500)
+        socket.setsockopt(zmq.SNDTIMEO, 60000)  # a broker that reads no more fails the test
         socket.setsockopt(zmq.SNDHWM, 20000)
         socket.setsockopt(zmq.RCVHWM, 20000)
         socket.setsockopt(zmq.RECONNECT_IVL, 20)
