@@ -20,6 +20,8 @@ from support import sanitizers  # noqa: E402
 from support.system import System  # noqa: E402
 
 REPORTS = os.environ.get("BHIV_SANITIZER_LOGS")
+if REPORTS and "PYTEST_XDIST_WORKER" in os.environ:  # each worker reads of its own processes
+    REPORTS = os.path.join(REPORTS, os.environ["PYTEST_XDIST_WORKER"])
 
 
 def pytest_addoption(parser):

@@ -29,10 +29,15 @@ def eventually(ask, timeout=20.0, every=0.02, what="the condition"):
         time.sleep(every)
 
 
+# Each worker of pytest-xdist has ports of its own: between looking and binding there is a moment.
+WORKER, WORKERS = (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]),
+                   int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
 def free_port_base():
     """A base N with all of N..N+3, N+50, N+51 and N+80 free on loopback."""
     for _ in range(200):
-        base = random.randrange(20000, 60000, 100)
+        base = random.randrange(20000 + 100 * WORKER, 60000, 100 * WORKERS)
         held = []
         try:
             for offset in (0, 1, 2, 3, 50, 51, 80):
