@@ -26,7 +26,8 @@ enum {
     // By ZAP; for want of CURVE; or the peer saw that it has none, and went first.
     HANDSHAKE_FAILED = ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL,
-    CROWD_MIN = 256 // so many connections are worth giving their memory back after them
+    CROWD_MIN = 256, // so many connections are worth giving their memory back after them
+    TRIMS = 6        // times, after 1, 2, 4, … ticks: libzmq is not done with them at once
 };
 
 typedef struct {
@@ -48,6 +49,8 @@ struct gate {
     uint64_t refused_logged; // boot ms of the last line about those; 0: none yet
     uint64_t crowd;          // most connections since memory was given back last
     uint64_t ticked;         // connections at the last tick
+    unsigned trims;          // times that memory is still to be given back
+    unsigned trim_in;        // ticks until the next of these
 };
 
 // Half of the descriptors: the other half is for everything else, and for those that libzmq accepts
@@ -290,8 +293,14 @@ gate_tick(gate_t *self)
     uint64_t now = gate_connections(self);
     bool is_calm = now == self->ticked;
     if (is_calm && self->crowd >= CROWD_MIN && now < self->crowd / 4) {
-        (void) malloc_trim(0);
         self->crowd = now;
+        self->trims = TRIMS;
+        self->trim_in = 1;
+    }
+    if (self->trims > 0 && --self->trim_in == 0) {
+        (void) malloc_trim(0);
+        self->trims--;
+        self->trim_in = 1U << (TRIMS - self->trims);
     }
     self->ticked = now;
 }

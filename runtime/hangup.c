@@ -1,10 +1,12 @@
-// hangup.c - the process's own epoll_ctl: a descriptor that was asked for input, and is asked for
-// none now, leaves the set until it is asked for input again.
+// hangup.c - the process's own epoll_ctl and epoll_wait: a descriptor that was asked for input, and
+// is asked for none now, leaves the set until it is asked for input again; and of one that has
+// input no hang-up is told.
 //
 // One descriptor is watched by one thread, as libzmq has it, so its state needs no lock.
 #include "hangup.h"
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -60,7 +62,7 @@ modify(int set, int fd, struct epoll_event *event)
     return rc;
 }
 
-// In place of the C library's: a name that is not ours to choose.
+// In place of the C library's, as the one below: names that are not ours to choose.
 __attribute__((visibility("default"))) int
 epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
@@ -79,4 +81,16 @@ epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
         atomic_store(&states[fd], watched_for(event));
     }
     return rc;
+}
+
+__attribute__((visibility("default"))) int
+epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
+{
+    int count = (int) syscall(SYS_epoll_pwait, epfd, events, maxevents, timeout, NULL, 0);
+    for (int i = 0; i < count && atomic_load(&is_deferring); i++) {
+        if ((events[i].events & EPOLLIN) != 0) {
+            events[i].events &= ~(uint32_t) (EPOLLHUP | EPOLLERR); // the input ends with it
+        }
+    }
+    return count;
 }

@@ -250,30 +250,39 @@ def zmtp_push(connection):
         read += piece
 
 
+def zmtp_connect(broker, door):
+    """A connection to the broker's ingress that has shaken hands."""
+    if door == "ipc":
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(broker.ingress.removeprefix("ipc://"))
+    else:
+        connection = socket.create_connection(("127.0.0.1", broker.ports[0]))
+        reset = struct.pack("ii", 1, 0)  # as of a process that was killed: no goodbye
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    connection.settimeout(10)
+    zmtp_push(connection)
+    return connection
+
+
 @pytest.mark.parametrize("door", ["ipc", "tcp"])
-def test_pings_that_were_read_ahead_of_a_hangup_stop_nobody(tcp, door):
+@pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
+def test_pings_that_were_read_ahead_of_a_hangup_stop_nobody(tcp, door, paused):
     """More than the broker's queue holds, with PINGs between, and the connection is gone.
 
     libzmq would answer them on a connection that it knows to be broken, and abort: runtime/hangup.h.
+    `paused`: it finds all of that at once, and the end with it.
     """
-    header = pack({"id": "x", "source": "flood"})
-    message = b"\x01\x01a" + b"\x01" + bytes([len(header)]) + header + b"\x00\x01" + pack(None)
-    flood = (3 * message + b"\x04\x07\x04PING\x00\x00") * 300
+    message = b"\x01\x01a" + b"\x01\x01" + pack({}) + b"\x00\x01" + pack(None)
+    flood = (3 * message + b"\x04\x07\x04PING\x00\x00") * 900
     with Peer(tcp.ingress, tcp.egress) as peer:
         before = descriptors(tcp.program.pid)
-        for _ in range(5):
-            if door == "ipc":
-                connection = socket.socket(socket.AF_UNIX)
-                connection.connect(tcp.ingress.removeprefix("ipc://"))
-            else:
-                connection = socket.create_connection(("127.0.0.1", tcp.ports[0]))
-                reset = struct.pack("ii", 1, 0)  # as of a process that was killed: no goodbye
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-            connection.settimeout(10)
-            with connection:
-                zmtp_push(connection)
-                for _ in range(500):
+        for _ in range(20 if paused else 5):
+            with zmtp_connect(tcp, door) as connection:
+                if paused:
+                    tcp.program.signal(signal.SIGSTOP)
+                for _ in range(1 if paused else 500):
                     connection.sendall(flood)
+            tcp.program.signal(signal.SIGCONT)
             stats_of(peer)
         assert ack_of(peer, TOPIC, BODY)["seq"] == 1
         eventually(lambda: descriptors(tcp.program.pid) <= before, 20, 0.1, "the connections' end")

@@ -76,19 +76,21 @@ Test(hangup, is_told_when_input_is_asked_for_again)
     cr_assert_eq(ask(&rig, EPOLL_CTL_MOD, EPOLLOUT), 0);
     cr_expect_eq(told(&rig), 0);
     cr_assert_eq(ask(&rig, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT), 0);
-    cr_expect_eq(told(&rig), EPOLLIN | EPOLLOUT | EPOLLHUP);
+    cr_expect_eq(told(&rig), EPOLLIN | EPOLLOUT, "the input ends with it");
     char text[8];
     cr_expect_eq(read(rig.here, text, sizeof(text)), 3, "what it said before is there");
     cr_expect_eq(read(rig.here, text, sizeof(text)), 0);
     rig_end(&rig);
 }
 
-Test(hangup, of_one_that_is_read_is_told_at_once)
+Test(hangup, of_one_that_is_read_is_told_as_the_end_of_its_input)
 {
     rig_t rig = rig_make();
     cr_assert_eq(ask(&rig, EPOLL_CTL_ADD, EPOLLIN), 0);
     hang_up(&rig);
-    cr_expect_eq(told(&rig), EPOLLIN | EPOLLHUP);
+    cr_expect_eq(told(&rig), EPOLLIN);
+    char byte;
+    cr_expect_eq(read(rig.here, &byte, 1), 0);
     rig_end(&rig);
 }
 
@@ -120,6 +122,15 @@ Test(hangup, one_that_is_not_read_is_removed_and_added_as_any)
         cr_assert_eq(write(rig.there, "x", 1), 1);
         cr_expect_eq(told(&rig), EPOLLIN);
     }
+    rig_end(&rig);
+}
+
+Test(hangup, of_whoever_has_no_input_is_told_as_ever)
+{
+    rig_t rig = rig_make();
+    cr_assert_eq(ask(&rig, EPOLL_CTL_ADD, EPOLLOUT), 0);
+    hang_up(&rig);
+    cr_expect_eq(told(&rig), EPOLLOUT | EPOLLHUP);
     rig_end(&rig);
 }
 
