@@ -135,10 +135,10 @@ def test_a_death_says_the_loka_and_what_is_carried_over(shared_system, user):
     answer = good(call(shared_system, "POST", "/v1/death/event", {"user_id": user}))
     assert answer["status"] == "success" and answer["user_id"] == user
     assert answer["loka"] == "Mrityuloka" and answer["description"] and answer["threshold_reached"] is False
-    assert answer["carryover"]["carryover_punya"] == pytest.approx(15.0, abs=1e-9)
+    assert answer["carryover"]["carryover_punya"] == pytest.approx(15.0, abs=1e-6)  # a little decays
     assert answer["carryover"]["starting_level"] == "volunteer"
     assert set(answer["paap_tokens_status"]) >= {"minor", "medium", "maha"}
-    assert profile(shared_system, user)["balances"]["PunyaTokens"] == pytest.approx(15.0, abs=1e-9)
+    assert profile(shared_system, user)["balances"]["PunyaTokens"] == pytest.approx(15.0, abs=1e-6)
     assert good(call(shared_system, "GET", f"/api/v1/karma/{user}/replay"))["matches"] is True
 
 

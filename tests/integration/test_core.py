@@ -130,12 +130,12 @@ def test_core_answers_in_the_same_time_without_bucket_karma_and_workflow(bhiv, t
     with System(bhiv, tmp_path / "alone", args=("--dev", "--without", "bucket,karma,workflow,grace")) as alone:
         assert alone.names() == ["bridge", "broker", "core"]
         lonely = median_ms(alone)
+        body = task(alone, "auto", "still learned from")
+        assert kept(alone, body["task_id"])["reward"] > 1
         with Agent(alone, "one", {"result": "done"}):  # one that would be given context
             start = time.monotonic()
             assert task(alone, "one", user_id="u")["agent_output"]["result"] == "done"
             assert time.monotonic() - start < 1.5, "it waited for who is not there"
-        body = task(alone, "auto", "still learned from")
-        assert kept(alone, body["task_id"])["reward"] > 1
     assert lonely < 5 * together + 5, (lonely, together)
 
 
