@@ -13,8 +13,9 @@ enum {
     WAIT_MS = 20000,
     WARM_EVENTS = 200,
     CUT_MS = 3000,
-    DRAIN_MS = 200, // acks that were on their way when the cable was pulled
-    BUS_IN = 50,    // above a system's first port
+    BLOCK_MS = 13000, // longer than the broker is patient with a connection, which it then closes
+    DRAIN_MS = 200,   // acks that were on their way when the cable was pulled
+    BUS_IN = 50,      // above a system's first port
     BUS_OUT = 51
 };
 
@@ -149,8 +150,8 @@ block(cli_fault_t *fault, cli_fault_bus_t *bus, const cli_fault_relay_t *relay)
     cli_fault_figure(fault, "noticed_ms", noticed_ms);
     double gap_ms = cli_fault_bus_load_now(bus).gap_ms;
     cli_fault_expect(fault, gap_ms < 2000, "others' events flow on: no gap over %.0f ms", gap_ms);
-    // Longer than its own patience with the broker, so that both have given each other up.
-    cli_fault_bus_run(bus, CUT_MS);
+    double left_ms = since_ms + BLOCK_MS - cli_fault_now_ms();
+    cli_fault_bus_run(bus, left_ms > 0 ? (unsigned) left_ms : 0);
     double again_ms = cli_fault_now_ms();
     cli_fault_inject(fault, "the relay passes everything on again");
     cli_fault_relay_hold(relay, false);
