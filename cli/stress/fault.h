@@ -180,8 +180,11 @@ typedef struct {
 
 // Starts it: its first port leads to `ports[0]` of loopback, the second to `ports[1]`.
 bool cli_fault_relay_start(const unsigned ports[2], cli_fault_relay_t *ret_relay);
-// Holds everything back from now on, connections staying as they are; or lets it go on.
-void cli_fault_relay_hold(const cli_fault_relay_t *self, bool holds);
+// Holds everything back from now on, connections staying as they are; or lets it go on. False where
+// the relay has ended.
+bool cli_fault_relay_hold(const cli_fault_relay_t *self, bool holds);
+// Whether it still passes on: what did not come through is not to be blamed on it.
+bool cli_fault_relay_lives(cli_fault_relay_t *self);
 void cli_fault_relay_end(cli_fault_relay_t *self);
 
 // --- The scenarios -------------------------------------------------------------------------------

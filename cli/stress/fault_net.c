@@ -138,12 +138,12 @@ cli_fault_cut_network(cli_fault_t *fault)
 // --- block_heartbeats ----------------------------------------------------------------------------
 
 static void
-block(cli_fault_t *fault, cli_fault_bus_t *bus, const cli_fault_relay_t *relay)
+block(cli_fault_t *fault, cli_fault_bus_t *bus, cli_fault_relay_t *relay)
 {
     cli_fault_bus_mark(bus);
     double since_ms = cli_fault_now_ms();
     cli_fault_inject(fault, "the relay holds back all that karma and the broker say");
-    cli_fault_relay_hold(relay, true);
+    cli_fault_expect(fault, cli_fault_relay_hold(relay, true), "the relay is told so");
     double noticed_ms =
         cli_fault_bus_heard(bus, "karma", false, since_ms, CLI_FAULT_NOTICE_MS + 1000);
     cli_fault_expect_soon(fault, noticed_ms, "$bus.peer.down of karma");
@@ -154,14 +154,15 @@ block(cli_fault_t *fault, cli_fault_bus_t *bus, const cli_fault_relay_t *relay)
     cli_fault_bus_run(bus, left_ms > 0 ? (unsigned) left_ms : 0);
     double again_ms = cli_fault_now_ms();
     cli_fault_inject(fault, "the relay passes everything on again");
-    cli_fault_relay_hold(relay, false);
+    cli_fault_expect(fault, cli_fault_relay_hold(relay, false), "the relay is told so");
     double back_ms = cli_fault_bus_back(bus, "karma", again_ms, CLI_FAULT_NOTICE_MS);
     cli_fault_expect_soon(fault, back_ms, "karma answers again");
     cli_fault_figure(fault, "back_ms", back_ms);
+    cli_fault_expect(fault, cli_fault_relay_lives(relay), "the relay itself lives through it");
 }
 
 static void
-run_block(cli_fault_t *fault, cli_stress_instance_t *system, const cli_fault_relay_t *relay)
+run_block(cli_fault_t *fault, cli_stress_instance_t *system, cli_fault_relay_t *relay)
 {
     cli_fault_process_t karma = CLI_FAULT_PROCESS_NONE;
     if (start_part(fault, "karma", "127.0.0.1", relay->ports, &karma)) {
