@@ -105,6 +105,7 @@ ask_bus(core_task_t *task, const core_agent_t *agent, unsigned timeout_ms)
         .want = CLIENT_WANT_REPLY,
         .timeout_ms = timeout_ms,
     };
+    task->called_us = clock_boot_us();
     return client_send(service_client(core->service), &message, on_bus_answer, task, &task->call);
 }
 

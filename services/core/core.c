@@ -133,9 +133,9 @@ open_state(BUS_UNUSED const service_options_t *options,
 }
 
 static void
-on_agent_gone(void *arg, const core_agent_t *agent)
+on_look(void *arg, uint64_t asked_us)
 {
-    core_task_agent_gone(arg, agent);
+    core_task_look(arg, asked_us);
 }
 
 static bus_err_t
@@ -147,7 +147,7 @@ start(service_t *service, void *state)
     if (self->transfers == NULL) {
         return BUS_IO;
     }
-    return core_presence_new(service, self->registry, on_agent_gone, self, &self->presence);
+    return core_presence_new(service, self->registry, on_look, self, &self->presence);
 }
 
 static void

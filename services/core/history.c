@@ -190,7 +190,7 @@ expire(service_apply_t *apply, core_totals_t *totals)
 
 // --- Outcomes ------------------------------------------------------------------------------------
 
-// Each agent that failed at the task learns from it.
+// Each agent that was asked and failed at the task learns from it.
 static bus_err_t
 count_attempts(service_apply_t *apply, bus_view_t attempts)
 {
@@ -207,6 +207,9 @@ count_attempts(service_apply_t *apply, bus_view_t attempts)
             return BUS_OK;
         }
         if (schema_decode(&SCHEMA_core_attempt, value, &attempt, &problems) != BUS_OK) {
+            continue;
+        }
+        if (attempt.asked.has && !attempt.asked.value) {
             continue;
         }
         bus_err_t err = core_score_add(apply->txn,

@@ -24,11 +24,12 @@ struct core_presence {
     client_t *client;
     loop_t *loop;
     core_registry_t *registry;
-    core_registry_gone_fn *gone;
+    core_presence_looked_fn *looked;
     void *arg;
-    uint64_t call; // the question on its way; 0: none
-    int timer;     // until the next; 0: none
-    bool has_news; // since it was asked
+    uint64_t call;     // the question on its way; 0: none
+    uint64_t asked_us; // when it left, boot clock
+    int timer;         // until the next; 0: none
+    bool has_news;     // since it was asked
     bool lives[CORE_PEER_COUNT];
     uint64_t left_alone_until_ms[CORE_PEER_COUNT]; // boot clock
 };
@@ -86,7 +87,8 @@ take_list(core_presence_t *self, bus_view_t body)
             self->lives[j] = self->lives[j] || view_is(service, names[j]);
         }
     }
-    core_registry_peers_end(self->registry, self->gone, self->arg);
+    core_registry_peers_end(self->registry);
+    self->looked(self->arg, self->asked_us);
 }
 
 static void
@@ -118,6 +120,7 @@ ask(core_presence_t *self)
         return;
     }
     self->has_news = false;
+    self->asked_us = clock_boot_us();
     const client_message_t message = {
         .topic = "$bus.peers",
         .body = PACK_EMPTY_MAP,
@@ -142,7 +145,7 @@ on_news(void *arg, BUS_UNUSED const client_heard_t *heard)
 bus_err_t
 core_presence_new(service_t *service,
                   core_registry_t *registry,
-                  core_registry_gone_fn *gone,
+                  core_presence_looked_fn *looked,
                   void *arg,
                   core_presence_t **ret_self)
 {
@@ -152,7 +155,7 @@ core_presence_new(service_t *service,
         .client = service_client(service),
         .loop = service_loop(service),
         .registry = registry,
-        .gone = gone,
+        .looked = looked,
         .arg = arg,
     };
     bus_err_t err = client_subscribe(self->client, "$bus.peer.", on_news, self);

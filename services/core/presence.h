@@ -11,10 +11,13 @@ typedef struct core_presence core_presence_t;
 
 typedef enum { CORE_PEER_BUCKET, CORE_PEER_KARMA, CORE_PEER_COUNT } core_peer_t;
 
-// Asks at once, and from then on. `gone` is told of each agent that went.
+// The registry has the list that was asked for at `asked_us` (boot clock).
+typedef void(core_presence_looked_fn)(void *arg, uint64_t asked_us);
+
+// Asks at once, and from then on.
 BUS_CHECK bus_err_t core_presence_new(service_t *service,
                                       core_registry_t *registry,
-                                      core_registry_gone_fn *gone,
+                                      core_presence_looked_fn *looked,
                                       void *arg,
                                       core_presence_t **ret_self);
 // Tells nobody any more. The client may go after it.

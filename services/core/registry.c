@@ -288,26 +288,15 @@ core_registry_peers_add(core_registry_t *self, bus_view_t service)
 }
 
 void
-core_registry_peers_end(core_registry_t *self, core_registry_gone_fn *gone, void *arg)
+core_registry_peers_end(core_registry_t *self)
 {
     size_t kept = 0;
     for (size_t i = 0; i < self->count; i++) {
-        core_agent_t *agent = self->agents[i];
-        bool is_gone = agent->instances == 0 && self->were[i] > 0;
+        bool is_gone = self->agents[i]->instances == 0 && self->were[i] > 0;
         if (is_gone) {
-            log_info("agent_gone", "agent=%s", agent->id);
-            agent->enabled = agent->enabled && !agent->discovered;
+            log_info("agent_gone", "agent=%s", self->agents[i]->id);
         }
-        self->gone[i] = is_gone;
-    }
-    // All are marked before anybody is told: whoever looks for another agent sees who is there.
-    for (size_t i = 0; i < self->count; i++) {
-        if (self->gone[i]) {
-            gone(arg, self->agents[i]);
-        }
-    }
-    for (size_t i = 0; i < self->count; i++) {
-        if (self->gone[i] && self->agents[i]->discovered) {
+        if (is_gone && self->agents[i]->discovered) {
             agent_destroy(&self->agents[i]);
         } else {
             self->agents[kept++] = self->agents[i];

@@ -59,9 +59,8 @@ bool core_registry_is_texts(bus_view_t array, unsigned count_max, size_t size_ma
 
 // --- For presence.c ------------------------------------------------------------------------------
 
-// Takes the peers that live: begin, each service name, end. `gone` is called for each agent whose
-// last peer has gone, before it is forgotten.
-typedef void(core_registry_gone_fn)(void *arg, const core_agent_t *agent);
+// Takes the peers that live: begin, each service name, end, which forgets who was found among them
+// and has gone.
 void core_registry_peers_begin(core_registry_t *self);
 void core_registry_peers_add(core_registry_t *self, bus_view_t service);
-void core_registry_peers_end(core_registry_t *self, core_registry_gone_fn *gone, void *arg);
+void core_registry_peers_end(core_registry_t *self);

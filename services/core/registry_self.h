@@ -6,7 +6,6 @@ struct core_registry {
     core_agent_t *agents[CORE_REGISTRY_MAX];
     size_t count;
     unsigned were[CORE_REGISTRY_MAX]; // instances before the list that is being taken
-    bool gone[CORE_REGISTRY_MAX];     // by that list
     bool said_full;
 };
 

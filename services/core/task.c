@@ -302,13 +302,30 @@ set_why(core_task_t *self, const char *why)
 }
 
 static void
-note_failure(core_task_t *self, const char *why)
+note(core_task_t *self, const char *why, bool asked)
 {
     set_why(self, why);
-    pack_map(self->attempts, 2);
+    pack_map(self->attempts, asked ? 2 : 3);
     pack_pair_text(self->attempts, "agent_id", core_task_agent(self));
     pack_pair_text(self->attempts, "error", self->why);
+    if (!asked) {
+        pack_pair_bool(self->attempts, "asked", false);
+    }
     self->attempt_count++;
+}
+
+static void
+note_failure(core_task_t *self, const char *why)
+{
+    note(self, why, true);
+}
+
+// Who had left before it was asked was not tried.
+static void
+note_absence(core_task_t *self, const char *why)
+{
+    note(self, why, false);
+    self->tries_left++;
 }
 
 // Chooses the next agent, and notes it as tried. NULL: there is none.
@@ -316,7 +333,8 @@ static const core_agent_t *
 next_agent(core_task_t *self, store_txn_t *txn)
 {
     core_choice_t choice = {.agent = NULL};
-    bool may_try = self->tries_left > 0 && clock_boot_us() < self->deadline_us;
+    bool may_try = self->tries_left > 0 && self->tried_count <= CORE_TASK_RETRIES_MAX &&
+                   clock_boot_us() < self->deadline_us;
     if (may_try) {
         bus_err_t err = core_choose_agent(self, txn, &choice);
         if (err != BUS_OK) {
@@ -336,7 +354,6 @@ next_agent(core_task_t *self, store_txn_t *txn)
         return NULL;
     }
     self->tries_left--;
-    assert(self->tried_count <= CORE_TASK_RETRIES_MAX);
     memcpy(self->tried[self->tried_count++], choice.agent->id, sizeof choice.agent->id);
     return choice.agent;
 }
@@ -348,6 +365,10 @@ take(core_task_t *self, bus_err_t err, const char *why, bus_view_t body)
 {
     char problem[CORE_ANSWER_WHY_SIZE];
     core_answer_t answer;
+    if (err == BUS_NO_RESPONDERS) {
+        note_absence(self, why);
+        return false;
+    }
     if (err != BUS_OK) {
         note_failure(self, why);
         return false;
@@ -424,7 +445,7 @@ core_task_context_ready(core_task_t *self)
     bus_view_t id = view_from_text(core_task_agent(self));
     const core_agent_t *agent = core_registry_find(self->core->registry, id);
     if (agent == NULL) {
-        note_failure(self, "the agent has gone");
+        note_absence(self, "the agent has gone");
         go_on(self);
     } else if (!ask_one(self, agent, NULL)) {
         go_on(self);
@@ -440,13 +461,25 @@ core_task_applied(core_state_t *core, bus_view_t task_id)
     }
 }
 
+// Who was asked after the list was is told of by the broker itself, where nobody was there.
+static bool
+has_lost_its_agent(const core_task_t *self, uint64_t asked_us)
+{
+    if (self->is_done || self->call == 0 || self->called_us > asked_us) {
+        return false;
+    }
+    bus_view_t id = view_from_text(core_task_agent(self));
+    const core_agent_t *agent = core_registry_find(self->core->registry, id);
+    return agent == NULL || agent->instances == 0;
+}
+
 void
-core_task_agent_gone(core_state_t *core, const core_agent_t *agent)
+core_task_look(core_state_t *core, uint64_t asked_us)
 {
     core_task_t *task = core->tasks;
     while (task != NULL) {
         core_task_t *next = task->next; // it ends alone: what it makes anew comes before it
-        if (!task->is_done && task->call != 0 && strcmp(core_task_agent(task), agent->id) == 0) {
+        if (has_lost_its_agent(task, asked_us)) {
             core_attempt_cancel(task);
             core_task_answered(task, BUS_SERVICE_UNAVAILABLE, "the agent has gone", VIEW_NONE);
         }

@@ -56,10 +56,11 @@ struct core_task {
     unsigned tries_left;  // after the one under way
     unsigned tried_count;
     char tried[CORE_TASK_RETRIES_MAX + 1][CORE_AGENT_ID_MAX + 1]; // the last one is the one in hand
-    pack_t *attempts; // the items of an array: {agent_id, error} of each that failed
+    pack_t *attempts; // the items of an array: core_attempt of each that failed
     unsigned attempt_count;
     char why[CORE_ANSWER_WHY_SIZE]; // the last of them failed
     uint64_t call;                  // to an agent on the bus; 0: none
+    uint64_t called_us;             // when, boot clock
     uint64_t transfer;              // to one over HTTP; 0: none
     core_context_t context;
     // What came of it.
@@ -123,7 +124,8 @@ void core_task_answered(core_task_t *self, bus_err_t err, const char *why, bus_v
 void core_task_context_ready(core_task_t *self);
 // The outcome of the task was applied: it is in the store. Nothing where it is not known.
 void core_task_applied(core_state_t *core, bus_view_t task_id);
-// The agent has no peer any more: what it was asked will not be answered.
-void core_task_agent_gone(core_state_t *core, const core_agent_t *agent);
+// The registry knows who was there at `asked_us` (boot clock): what an agent was asked before,
+// whose last peer has gone, will not be answered.
+void core_task_look(core_state_t *core, uint64_t asked_us);
 // Forgets all of them; nobody is answered.
 void core_task_clear(core_state_t *core);

@@ -206,6 +206,25 @@ def test_an_agent_that_dies_costs_its_task_an_error_at_once(system):
     assert not available(system, "mortal")
 
 
+@pytest.mark.parametrize("wanted", ["auto", "leaver"])
+def test_an_agent_that_has_just_left_costs_its_task_nothing(system, wanted):
+    overtaken = 0
+    for turn in range(10):
+        with Peer(system.ingress, system.egress, source="leaver") as peer:
+            peer.ask("$bus.hello", {"service": "agent.leaver", "instance": f"{wanted}-{turn}", "inbox": peer.inbox})
+            eventually(lambda: available(system, "leaver"), what="the agent known to Core")
+            # At once after each other: Core is asked before it can know who has left.
+            peer.send("$bus.bye", {"instance": f"{wanted}-{turn}"})
+            ident = peer.send("req.core.handle_task", {"agent": wanted, "input": "x"}, reply_to=peer.inbox)
+            header, body = peer.answer(ident, timeout=10)
+        assert header["status"] == "success" and body["status"] == "success", body
+        assert body["agent_id"] == "text_agent"
+        attempts = kept(system, body["task_id"]).get("attempts", [])
+        assert attempts in ([], [{"agent_id": "leaver", "error": "the agent is not there", "asked": False}])
+        overtaken += len(attempts)
+    assert overtaken > 0, "Core always knew: the test no longer tests"
+
+
 def test_an_agent_that_hangs_costs_its_task_its_own_time(bhiv, tmp_path):
     agents = tmp_path / "agents.json"
     agents.write_text(json.dumps({"agents": [{"id": "sleeper", "timeout_ms": 400}]}))

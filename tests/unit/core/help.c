@@ -247,12 +247,10 @@ help_peers(help_t *self, const char *services)
     }
     text_add(json, VIEW_LITERAL("]}"));
     core_presence_destroy(&self->state.presence);
-    cr_assert_eq(core_presence_new(self->service,
-                                   self->state.registry,
-                                   help_agent_gone,
-                                   &self->state,
-                                   &self->state.presence),
-                 BUS_OK);
+    cr_assert_eq(
+        core_presence_new(
+            self->service, self->state.registry, help_look, &self->state, &self->state.presence),
+        BUS_OK);
     help_answer_call(self, self->call_count, BUS_OK, help_text(json));
 }
 
@@ -295,9 +293,9 @@ help_apply_sent(help_t *self)
 }
 
 void
-help_agent_gone(void *arg, const core_agent_t *agent)
+help_look(void *arg, uint64_t asked_us)
 {
-    core_task_agent_gone(arg, agent);
+    core_task_look(arg, asked_us);
 }
 
 // --- Life ----------------------------------------------------------------------------------------

@@ -90,5 +90,5 @@ void help_answer_call(help_t *self, unsigned number, bus_err_t err, const char *
 void help_peers(help_t *self, const char *services);
 // Applies every message of the last batch that was sent, as the journal would give it back.
 void help_apply_sent(help_t *self);
-// core_task_agent_gone, as the service has it.
-void help_agent_gone(void *arg, const core_agent_t *agent);
+// core_task_look, as the service has it.
+void help_look(void *arg, uint64_t asked_us);
