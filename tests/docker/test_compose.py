@@ -85,7 +85,7 @@ def test_a_token_counts_at_once_and_no_more_once_it_is_revoked(compose):
 def test_the_owners_tools_work_as_the_file_says(compose):
     stats = json.loads(compose.owner("stats", "--format", "json").stdout)
     assert stats["access"]["certificates"] >= len(NAMES) + 4
-    heard = subprocess.Popen([*compose.command, "run", "--rm", "-T", "owner", "sub", "layer2.telemetry.", "-n", "1", "--format",
+    heard = subprocess.Popen([*compose.command, "run", "--rm", "-T", "owner", "sub", "layer2.telemetry.dock", "-n", "1", "--format",
                               "json"], env=compose.env, stdout=subprocess.PIPE, text=True)
     reader = threading.Thread(target=heard.wait, daemon=True)
     reader.start()

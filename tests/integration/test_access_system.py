@@ -54,6 +54,10 @@ class SecureSystem:
             self.parts.append(Program(argv, log=self.folder / f"{part.replace(' ', '-')}.log", ready=False))
         for program in self.parts:
             assert program.read_line(30).startswith("ready")
+        with self.bus.peer("py_owner") as trusted:  # which a slow one says alone
+            eventually(lambda: set(PARTS.values()) <= {row["source"] for row in
+                                                       trusted.ask("$bus.peers", {})[1]["peers"]},
+                       30, what="every part on the bus")
         return self
 
     def __exit__(self, *exc):

@@ -7,7 +7,7 @@ import subprocess
 import msgpack
 import pytest
 from support import audit_verifier as verifier
-from support.checker import settled
+from support.checker import key_announced, settled
 from support.owner import sign
 from support.peer import Peer
 from support.system import System, eventually
@@ -284,7 +284,7 @@ def test_the_log_of_everything_above_verifies(peer):
 
 def test_a_rebuild_makes_the_same_tree(shared_system, bhiv, peer):
     write(peer)
-    settled(shared_system)
+    key_announced(shared_system)
     done = subprocess.run([bhiv, "bucket", "--rebuild", "--dir", str(shared_system.folder)],
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

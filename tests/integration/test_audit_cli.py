@@ -13,6 +13,7 @@ import msgpack
 import pytest
 import requests
 from support import audit_verifier, ed25519
+from support.checker import key_announced
 from support.peer import Peer
 from support.system import System, eventually
 
@@ -58,6 +59,7 @@ def fill(system, prefix, count=5):
 @pytest.fixture(name="filled", scope="module")
 def fixture_filled(shared_system):
     shared_system.allowed, shared_system.refused = fill(shared_system, "first")
+    key_announced(shared_system)
     return shared_system
 
 

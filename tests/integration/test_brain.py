@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from support.htm import Hand, enqueue
+from support.htm import settled as htm_settled
 from support.peer import Peer
 from support.system import System, eventually
 
@@ -372,6 +373,7 @@ def test_killed_in_the_midst_it_doubles_nothing_loses_nothing_and_is_what_the_jo
                 if heard[0].startswith("task.execute.") and heard[2]["worker"] == hand.name:
                     hand.complete(heard[2], issue_resolved=True)
         eventually(lambda: world.peer.ask("req.brain.health")[0]["status"] == "success", what="the brain")
+        htm_settled(world.peer)
         world.settled()
     drifts = world.facts("brain.drift")
     assert sorted(body["observed"] for _, body in drifts) == sorted(bad), "each bad drill, once"

@@ -372,7 +372,7 @@ def test_the_bus_itself_answers(broker):
 
 
 def test_a_command_whose_owner_is_away_is_durable_and_124(broker):
-    done = tool(broker, "req", "karma.life_event", "{}", "--timeout", "300ms")
+    done = tool(broker, "req", "karma.life_event", "{}", "--timeout", "1s")
     assert done.returncode == 124 and re.search(r"journaled as \d+", done.stderr)
 
 

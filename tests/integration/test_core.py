@@ -95,7 +95,7 @@ def test_a_task_becomes_a_workflow_under_the_same_trace(system):
         body = task(system, "edumentor_agent", "Create a task to review code",
                     headers={"X-Trace-Id": trace}, user_id="user123")
     assert body["workflow"] == {"trace_id": trace, "status": "requested"}
-    sent = of_trace(system, trace, "workflow.execute")
+    sent = eventually(lambda: of_trace(system, trace, "workflow.execute"), what="the workflow asked for")
     assert len(sent) == 1 and sent[0][1]["source"] == "bhiv_core"
     payload = sent[0][2]["data"]["payload"]
     assert payload["title"] == "Review code" and payload["action_type"] == "task"
@@ -405,7 +405,7 @@ def test_many_files_are_many_tasks(system):
     assert answer["results"][3]["filename"] == "/somewhere/a.pdf" and answer["results"][3]["status"] == "error"
     for row in (answer["results"][1], answer["results"][3]):
         assert kept(system, row["task_id"])["status"] == row["status"]
-    assert learned(system)["text_agent"]["count"] == 20
+    eventually(lambda: learned(system).get("text_agent", {}).get("count") == 20, what="all of them learned")
 
 
 def test_a_repeat_under_the_same_key_is_the_same_task(system):

@@ -229,14 +229,14 @@ def test_a_kernel_that_is_told_to_stop_stops_its_drill_first(system, peer):
 
 
 def test_a_lease_much_shorter_than_a_drill_is_renewed(bhiv, tmp_path):
-    env = {**QUIET, "BHIV_HTM_LEASE_SECONDS": "0.2"}
+    env = {**QUIET, "BHIV_HTM_LEASE_SECONDS": "0.5"}
     with System(bhiv, tmp_path / "d", args=("--dev", "--without", "brain"), env=env) as system, \
             Peer(system.ingress, system.egress) as peer:
         with SlowFile(tmp_path / "agents.json", delay=0.6) as slow:  # each boot takes as long
             (system.folder / "drill.conf").write_text(f"{QUICK}BHIV_CORE_AGENTS={slow.path}\n")
             heal(peer, "t1", "run_stress_drill", {"suite": "boot"}, handler="stress_runner")
         word = done(peer, "t1")
-        assert word["attempts"] == 1 and word["run_us"] > 250_000, word
+        assert word["attempts"] == 1 and word["run_us"] > 600_000, word
         assert facts(peer, "task.renew") and not facts(peer, "task.retry")
 
 

@@ -137,7 +137,7 @@ def test_enqueue_waits_through_a_restart_of_the_queue(bhiv, tmp_path):
     with System(bhiv, tmp_path / "d", args=QUEUE) as system:
         ready(system)
         os.kill(system.pid("htm"), signal.SIGSTOP)
-        with Waiting(system, "t", "--handler", "h", "--timeout", "300ms") as waiting:
+        with Waiting(system, "t", "--handler", "h", "--timeout", "1s") as waiting:
             with Peer(system.ingress, system.egress, source="py_htm") as peer:
                 eventually(lambda: list(peer.fetch_all(["task.enqueue"])), what="the task in the journal")
                 pid = system.kill("htm")

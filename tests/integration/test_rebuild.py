@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from support.broker import Broker, ack_of, stats_of
-from support.checker import settled
+from support.checker import key_announced
 from support.load import Publisher
 from support.peer import Peer
 from support.system import System, eventually
@@ -28,7 +28,7 @@ def loaded(system, count=3000):
         for action in ("completing_lessons", "no_such_action", "cheat"):
             body = {"user_id": "u-1", "action": action, "role": "learner"}
             peer.ask("karma.life_event", body, timeout=10)
-    settled(system)
+    key_announced(system)
 
 
 def state_hash(peer, name):

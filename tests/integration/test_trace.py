@@ -10,6 +10,7 @@ import uuid
 
 import pytest
 import requests
+from support.agents import available
 from support.broker import Broker
 from support.peer import Peer
 from support.system import System, eventually
@@ -148,7 +149,9 @@ def test_a_task_is_followed_over_agent_workflow_bucket_and_karma(shared_system):
     """The seeds' flow: handle_task, an agent that wants a workflow, the task adapter, Bucket, Karma."""
     trace_id = uuid.uuid4().hex
     with Peer(shared_system.ingress, shared_system.egress, source="py_agent") as agent:
-        answer = Agent(agent, "flow_agent").during(lambda: requests.post(
+        worker = Agent(agent, "flow_agent")
+        eventually(lambda: available(shared_system, "flow_agent"), what="the agent known to Core")
+        answer = worker.during(lambda: requests.post(
             shared_system.url("core", "/handle_task"), timeout=20, headers={"X-Trace-Id": trace_id},
             json={"agent": "flow_agent", "input": "make it so", "user_id": "cid"}))
     assert answer.json()["status"] == "success", answer.text

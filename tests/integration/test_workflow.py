@@ -342,7 +342,12 @@ def test_a_slow_adapter_holds_up_no_other(make):
     assert stats["started"] == 32 and stats["queued"] == 68
     world.ai.answer = ai_answer
     world.ai.release.set()  # those that hang break off, the others are answered
-    eventually(lambda: get(world.system, "/api/workflow/stats").json()["executions"]["started"] == 0, 30)
+
+    def over():
+        now = get(world.system, "/api/workflow/stats").json()["executions"]
+        return now["started"] == now["queued"] == 0
+
+    eventually(over, 30, what="all calls over")
     rows = {(row["action"], row["status"]): row["count"]
             for row in get(world.system, "/api/workflow/stats").json()["executions"]["ended"]}
     assert rows[("ai", "success")] + rows[("ai", "failed")] == 100 and rows[("ai", "failed")] == 32
@@ -414,7 +419,8 @@ def test_what_a_crash_interrupted_is_told_so_and_not_done_again(make):
     assert started[0][1]["boot"] != finished[0][1]["boot"], "another process found it"
     assert len(world.ai.requests) == 1
     assert event_of(world.system, body["trace_id"])["execution_result"]["error_code"] == "execution_interrupted"
-    profile = eventually(lambda: requests.get(world.system.url("karma", "/api/v1/karma/u-crash"), timeout=10).json())
+    profile = eventually(lambda: (got := requests.get(world.system.url("karma", "/api/v1/karma/u-crash"),
+                                                      timeout=10)).ok and got.json(), what="karma of it")
     assert profile["action_stats"]["total_actions"] == 1
 
 

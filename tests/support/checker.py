@@ -48,6 +48,14 @@ def settled(system, timeout=120):
         raise AssertionError(f"{error}: {seen[-1]}") from None
 
 
+def key_announced(system):
+    """Waits until Bucket has said its signing key, which it does within a second of its first start."""
+    with Peer(system.ingress, system.egress, source="checker") as peer:
+        eventually(lambda: (keys := peer.ask("req.crypto.list", {})[1].get("keys")) and
+                   all(key["state"] != "announcing" for key in keys), what="Bucket's key in the journal")
+    settled(system)
+
+
 def ask(system, request, path, **params):
     """Asks by HTTP, or by the bus where no bridge runs."""
     if "bridge" in system.names():

@@ -124,6 +124,10 @@ def children_of(pid):
     """All processes below this one."""
     found = []
     for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
+        try:
+            children = path.read_text().split()
+        except OSError:
+            continue  # it has just ended
+        for child in children:
             found += [int(child), *children_of(int(child))]
     return found
