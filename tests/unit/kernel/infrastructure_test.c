@@ -245,14 +245,14 @@ Test(infrastructure_sample, counts_what_a_busy_process_took_since_the_last_readi
     kernel_infrastructure_sample_t sample;
     kernel_infrastructure_sample_init(&sample);
     pid_t pid = burn();
-    wait_for_cpu(pid, 0.05);
+    wait_for_cpu(pid, 0.4); // what a count since its start would add
     kernel_infrastructure_sample_begin(&sample);
     kernel_infrastructure_sample_add(&sample, VIEW_LITERAL("burner"), pid);
     kernel_infrastructure_sample_end(&sample);
     cr_assert_eq(sample.process_count, 1);
     uint64_t before_ns = sample.processes[0].now.cpu_ns;
     double from = wall();
-    wait_for_cpu(pid, 0.4);
+    wait_for_cpu(pid, 0.8);
     kernel_infrastructure_sample_begin(&sample);
     kernel_infrastructure_sample_add(&sample, VIEW_LITERAL("burner"), pid);
     kernel_infrastructure_sample_add(&sample, VIEW_LITERAL("zalias"), pid);
@@ -262,9 +262,9 @@ Test(infrastructure_sample, counts_what_a_busy_process_took_since_the_last_readi
     cr_assert_eq(sample.process_count, 1, "who answers for two services counts once");
     cr_expect_str_eq(process->service, "burner");
     double wanted = 100.0 * (double) (process->now.cpu_ns - before_ns) / 1e9 / took;
-    cr_expect(is_near(process->cpu_percent, wanted, 0.1), "%g %g", process->cpu_percent, wanted);
+    cr_expect(is_near(process->cpu_percent, wanted, 0.25), "%g %g", process->cpu_percent, wanted);
     cr_expect_gt(process->cpu_percent, 1.0);
-    cr_expect_lt(process->cpu_percent, 105.0);
+    cr_expect_lt(process->cpu_percent, 150.0);
     cr_expect_eq(sample.bus_cpu_percent, process->cpu_percent);
     kill(pid, SIGKILL);
     cr_assert_eq(waitpid(pid, NULL, 0), pid);
