@@ -139,6 +139,7 @@ Test(client, hears_at_once_that_nobody_is_there_to_answer)
 Test(client, gives_up_a_request_at_its_deadline_and_drops_the_late_reply)
 {
     fixture_t *self = fixture_new(0);
+    await_welcome(self);
     server_t server;
     server_start(&server, self);
     server.silent = 1;

@@ -398,13 +398,6 @@ add_commands(fixture_t *self, size_t count)
 }
 
 static bool
-is_printed(void *arg)
-{
-    fixture_t *self = arg;
-    return is_ready(self) && strstr(self->printed, "ready bucket\n") != NULL;
-}
-
-static bool
 has_acted(void *arg)
 {
     const fixture_t *self = arg;
@@ -443,7 +436,7 @@ Test(service_act, does_not_act_before_it_has_caught_up)
     self->target = 1;
     cr_assert(fake_run(self->loop, has_acted, self, WAIT_MS), "never acted");
     cr_assert_eq(seen_by(self, 0, boot), BACKLOG, "on what it had not read to the end");
-    cr_assert(fake_run(self->loop, is_printed, self, WAIT_MS));
+    await_printed(self, "ready bucket\n");
     cr_assert(strncmp(self->printed, "started\nready bucket\n", 21) == 0, "%s", self->printed);
     fixture_destroy(&self);
 }
@@ -453,7 +446,7 @@ Test(service_act, acts_after_each_commit_and_under_another_name_in_each_process)
     fixture_t *self = acting_made();
     char boot[64], other[64];
     start(self);
-    cr_assert(fake_run(self->loop, is_printed, self, WAIT_MS));
+    await_printed(self, "ready bucket\n");
     cr_assert_eq(ask(self, &(ask_t){.topic = "bucket.count"}), BUS_OK);
     self->target = 1;
     cr_assert(fake_run(self->loop, has_acted, self, WAIT_MS));
@@ -478,14 +471,15 @@ Test(service_act, does_not_act_without_a_broker)
 {
     fixture_t *self = acting_made();
     start(self);
-    cr_assert(fake_run(self->loop, is_printed, self, WAIT_MS));
+    await_printed(self, "ready bucket\n");
     cr_assert_eq(ask(self, &(ask_t){.topic = "bucket.count"}), BUS_OK);
     self->target = 1;
     cr_assert(fake_run(self->loop, has_acted, self, WAIT_MS));
     cr_assert_eq(stop(self, SIGKILL), -SIGKILL);
     fake_broker_stop(self->broker);
+    self->alone_ms = 0;
     start(self);
-    cr_assert(fake_run(self->loop, is_printed, self, WAIT_MS), "it is ready to be asked");
+    await_printed(self, "ready bucket\n"); // it is ready to be asked
     fake_run_for(self->loop, 1500);
     fake_broker_start(self->broker);
     self->target = 2;
@@ -529,9 +523,16 @@ is_under_way(void *state BUS_UNUSED)
     return acted == 0;
 }
 
+// And says at once that it was asked.
 static bool
 is_always_busy(void *state BUS_UNUSED)
 {
+    static bool is_said;
+    if (!is_said) {
+        is_said = true;
+        printf("draining\n");
+        fflush(stdout);
+    }
     return true;
 }
 
@@ -541,58 +542,52 @@ draining_started(bool (*drain)(void *state))
     fixture_t *self = acting_made();
     self->definition.drain = drain;
     start(self);
-    cr_assert(fake_run(self->loop, is_printed, self, WAIT_MS));
+    await_printed(self, "ready bucket\n");
     return self;
 }
 
-// Runs the loop until the service has ended. Returns its status; how long it took in *ret_ms.
-static int
-await_end(fixture_t *self, uint64_t *ret_ms)
+// Runs the loop until the service has begun to stop. Returns how long that took since `begin_ms`.
+static uint64_t
+await_stopped(fixture_t *self, uint64_t begin_ms)
 {
-    uint64_t begin_ms = clock_boot_ms();
-    while (!spawner_has_ended(&self->spawner, self->pid)) {
-        cr_assert_lt(clock_boot_ms(), begin_ms + WAIT_MS, "never ended");
-        fake_run_for(self->loop, 20);
-    }
-    *ret_ms = clock_boot_ms() - begin_ms;
-    return stop(self, 0);
+    await_printed(self, "stopped ");
+    return clock_boot_ms() - begin_ms;
 }
 
 Test(service_act, ends_when_what_it_began_has_ended)
 {
     fixture_t *self = draining_started(is_under_way);
-    uint64_t took_ms;
     kill(self->pid, SIGTERM);
     fake_run_for(self->loop, 300);
     cr_assert_not(spawner_has_ended(&self->spawner, self->pid));
     cr_assert_eq(ask(self, &(ask_t){.topic = "bucket.count"}), BUS_OK, "it goes on meanwhile");
-    cr_assert_eq(await_end(self, &took_ms), 0);
-    cr_assert_lt(took_ms, 1500);
-    (void) is_ready(self);
+    cr_assert_lt(await_stopped(self, clock_boot_ms()), 1500);
     cr_assert_not_null(strstr(self->printed, "stopped 1\n"));
+    cr_assert_eq(stop(self, 0), 0);
     fixture_destroy(&self);
 }
 
 Test(service_act, waits_so_long_for_what_it_began_and_no_longer)
 {
     fixture_t *self = draining_started(is_always_busy);
-    uint64_t took_ms;
+    uint64_t begin_ms = clock_boot_ms();
     kill(self->pid, SIGTERM);
-    cr_assert_eq(await_end(self, &took_ms), 0);
-    cr_assert(took_ms >= SERVICE_DRAIN_MS - 200 && took_ms < SERVICE_DRAIN_MS + 1500,
+    uint64_t took_ms = await_stopped(self, begin_ms);
+    cr_assert(took_ms >= SERVICE_DRAIN_MS && took_ms < SERVICE_DRAIN_MS + 1500,
               "%llu ms",
               (unsigned long long) took_ms);
+    cr_assert_eq(stop(self, 0), 0);
     fixture_destroy(&self);
 }
 
 Test(service_act, waits_for_nothing_after_a_second_signal)
 {
     fixture_t *self = draining_started(is_always_busy);
-    uint64_t took_ms;
     kill(self->pid, SIGTERM);
-    fake_run_for(self->loop, 200);
+    await_printed(self, "draining\n"); // it has read the first
+    uint64_t begin_ms = clock_boot_ms();
     kill(self->pid, SIGTERM);
-    cr_assert_eq(await_end(self, &took_ms), 0);
-    cr_assert_lt(took_ms, 1500);
+    cr_assert_lt(await_stopped(self, begin_ms), 1500);
+    cr_assert_eq(stop(self, 0), 0);
     fixture_destroy(&self);
 }

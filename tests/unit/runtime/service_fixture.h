@@ -223,8 +223,10 @@ typedef struct {
     size_t body_size;
     unsigned next_id;
     size_t target;
-    unsigned answers; // of commands said and not awaited one by one
-    bool rebuild;     // what is started only rebuilds
+    unsigned answers;  // of commands said and not awaited one by one
+    bool rebuild;      // what is started only rebuilds
+    unsigned alone_ms; // of what is started; 0: the harness's own, for who has no broker
+    const char *word;  // that has_printed looks for
 } fixture_t;
 
 static inline void
@@ -234,8 +236,10 @@ start(fixture_t *self)
     while (read(self->spawner.out, old, sizeof(old)) > 0) {
     }
     self->printed_size = 0;
-    spawner_start_t order = {
-        .definition = self->definition, .store_bytes = 64 << 20, .rebuild = self->rebuild};
+    spawner_start_t order = {.definition = self->definition,
+                             .store_bytes = 64 << 20,
+                             .rebuild = self->rebuild,
+                             .alone_ms = self->alone_ms};
     snprintf(order.dir, sizeof(order.dir), "%s", self->folder.path);
     snprintf(order.ingress, sizeof(order.ingress), "%s", fake_broker_ingress(self->broker));
     snprintf(order.egress, sizeof(order.egress), "%s", fake_broker_egress(self->broker));
@@ -273,6 +277,21 @@ await_ready(fixture_t *self)
     cr_assert_str_eq(self->printed, "ready bucket\n");
 }
 
+static inline bool
+has_printed(void *arg)
+{
+    fixture_t *self = arg;
+    (void) is_ready(self);
+    return strstr(self->printed, self->word) != NULL;
+}
+
+static inline void
+await_printed(fixture_t *self, const char *word)
+{
+    self->word = word;
+    cr_assert(fake_run(self->loop, has_printed, self, WAIT_MS), "never said %s", word);
+}
+
 static inline fixture_t *
 fixture_new(void)
 {
@@ -282,6 +301,7 @@ fixture_new(void)
     self->broker = fake_broker_new(self->loop, 1);
     self->folder = folder_make();
     self->definition = definition;
+    self->alone_ms = WAIT_MS; // a broker that is slow to be reached is there
     client_options_t options = {.source = "bhiv_core",
                                 .ingress = fake_broker_ingress(self->broker),
                                 .egress = fake_broker_egress(self->broker)};

@@ -31,7 +31,7 @@ Test(service, answers_a_command_again_whose_answer_it_was_killed_before)
 {
     fixture_t *self = fixture_started();
     fake_broker_faults(self->broker)->mute_replies = true;
-    ask_t command = {.topic = "bucket.count", .id = "command-1", .timeout_ms = 300};
+    ask_t command = {.topic = "bucket.count", .id = "command-1", .timeout_ms = 2000};
     cr_assert_eq(ask(self, &command), BUS_TIMEOUT);
     cr_assert_eq(fake_broker_count(self->broker), 1);
     cr_assert_eq(stop(self, SIGKILL), -SIGKILL);

@@ -110,7 +110,7 @@ Test(service_question, answers_deferred_questions_when_it_stops)
 Test(service_question, defers_so_many_questions_and_no_more)
 {
     fixture_t *self = asking_started();
-    const ask_t fill = {.topic = "req.bucket.later", .op = "fill", .timeout_ms = 300};
+    const ask_t fill = {.topic = "req.bucket.later", .op = "fill", .timeout_ms = 2000};
     cr_assert_eq(ask(self, &fill), BUS_TIMEOUT, "it is deferred");
     asker_t asker = {.fixture = self};
     keep_question(&asker);

@@ -38,7 +38,8 @@ fork_service(const spawner_start_t *start)
                                      .ingress = start->ingress,
                                      .egress = start->egress,
                                      .store_bytes = start->store_bytes,
-                                     .rebuild = start->rebuild};
+                                     .rebuild = start->rebuild,
+                                     .alone_ms = start->alone_ms};
         _exit(service_run(&start->definition, &options));
     }
     return pid;

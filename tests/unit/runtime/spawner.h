@@ -15,6 +15,7 @@ typedef struct {
     char egress[SPAWNER_PATH_SIZE];
     uint64_t store_bytes;
     bool rebuild;
+    unsigned alone_ms; // 0: the harness's own
 } spawner_start_t;
 
 typedef struct {

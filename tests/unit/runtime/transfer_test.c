@@ -224,16 +224,16 @@ Test(transfer, one_that_hangs_holds_up_no_other)
     int left = 2;
     outcome_t slow;
     outcome_t fast;
-    start(&(transfer_request_t){.url = url(text), .timeout_ms = 600}, &slow, &left);
+    start(&(transfer_request_t){.url = url(text), .timeout_ms = 2000}, &slow, &left);
     start(&(transfer_request_t){.url = url(text), .timeout_ms = 5000}, &fast, &left);
     loop_run(server->loop);
     outcome_t *hung = slow.answer.err == BUS_TIMEOUT ? &slow : &fast; // whichever came first
     outcome_t *fine = hung == &slow ? &fast : &slow;
     cr_expect_eq(fine->answer.err, BUS_OK);
-    cr_expect_lt(fine->answer.duration_us, 500000);
+    cr_expect_lt(fine->answer.duration_us, hung->answer.duration_us);
     if (hung == &slow) {
         cr_expect(hung->answer.was_sent);
-        cr_expect_geq(hung->answer.duration_us, 590000);
+        cr_expect_geq(hung->answer.duration_us, 1990000);
     }
 }
 
