@@ -14,8 +14,9 @@ enum {
     WARM_EVENTS = 200,
     CUT_MS = 3000,
     BLOCK_MS = 13000, // longer than the broker is patient with a connection, which it then closes
-    DRAIN_MS = 200,   // acks that were on their way when the cable was pulled
-    BUS_IN = 50,      // above a system's first port
+    DRAIN_MS = 200,   // acks that were on their way when the cable was pulled, or not read yet
+    DRAINS_MAX = 10,
+    BUS_IN = 50, // above a system's first port
     BUS_OUT = 51
 };
 
@@ -77,8 +78,13 @@ cut(cli_fault_t *fault, cli_fault_bus_t *bus, const cli_fault_link_t *link)
             fault, cli_fault_space_set_link(link, false), "the cable can be pulled")) {
         return;
     }
-    cli_fault_bus_run(bus, DRAIN_MS);
     uint64_t before = cli_fault_bus_load_now(bus).acked;
+    uint64_t drained = UINT64_MAX;
+    for (int i = 0; i < DRAINS_MAX && drained != before; ++i) {
+        drained = before;
+        cli_fault_bus_run(bus, DRAIN_MS);
+        before = cli_fault_bus_load_now(bus).acked;
+    }
     cli_fault_bus_run(bus, CUT_MS - DRAIN_MS);
     uint64_t during = cli_fault_bus_load_now(bus).acked - before;
     cli_fault_expect(fault,

@@ -159,7 +159,7 @@ def test_a_read_of_anothers_artifact_takes_as_long_as_of_none(bucket):
             params = {"artifact_id": artifact_id, "product": "gurukul", "requester_id": name("r")}
             times[kind].append(took(lambda params=params: bucket.by_http("artifact_read", params)))
     there, missing = (statistics.median(times[kind]) for kind in ("there", "missing"))
-    assert abs(there - missing) < max(0.3 * min(there, missing), 0.002), (there, missing)
+    assert abs(there - missing) < max(0.5 * min(there, missing), 0.002), (there, missing)
 
 
 def test_a_wrong_product_is_a_violation_that_only_governance_sees(bucket):

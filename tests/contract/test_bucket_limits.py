@@ -53,7 +53,7 @@ def test_too_many_writes_are_429_before_the_journal_and_counted(bhiv, tmp_path):
         # What is malformed costs a token too, and next to no time: two seconds' worth goes in one.
         bodies = [b"{}"] * 4000
         for _ in range(50):
-            bodies += [b"{}"] * 40 + [json.dumps(artifact()).encode()]
+            bodies += [b"{}"] * 200 + [json.dumps(artifact()).encode()]
         answers = pipelined(system, bodies)
         limited = [answer for answer in answers if answer[0] == 429]
         assert {status for status, _, _ in answers} <= {200, 422, 429}

@@ -182,8 +182,10 @@ def hold_to_truth(kept, folder, part, offset, bits):
 def test_a_flipped_byte_never_leaves(kept, tmp_path, long, part):
     dice = random.Random(20261120)
     size = (kept.folder / part / "data.mdb").stat().st_size
-    lost = [hold_to_truth(kept, tmp_path / "d", part, dice.randrange(size), 1 << dice.randrange(8))
-            for _ in range(1000 if long else 25)]
+    lost = []
+    # Of Bucket's store an eighth is events, which are read back: 25 flips may all miss them.
+    while len(lost) < (1000 if long else 25) or (part != "karma" and not any(lost) and len(lost) < 250):
+        lost.append(hold_to_truth(kept, tmp_path / "d", part, dice.randrange(size), 1 << dice.randrange(8)))
     print(f"{sum(map(bool, lost))} of {len(lost)} flips cost something")
     assert any(lost) or part == "karma"  # whose users are rewritten: most pages are old ones
 

@@ -53,7 +53,7 @@ def test_killing_a_part_loses_and_doubles_nothing(system, part):
     counted = check(system, stop_load(*load))
     assert counted["events"] >= 4500
     if part in ("bucket", "karma"):  # nobody waits for a service to be back
-        assert load[0].longest < 2 and load[1].longest < 2, [each.longest for each in load]
+        assert load[0].longest < 5 and load[1].longest < 5, [each.longest for each in load]
         assert load[1].failures == 0
 
 

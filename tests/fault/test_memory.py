@@ -51,8 +51,8 @@ def test_the_broker_without_memory_writes_nothing_by_halves(bhiv, tmp_path, faul
         peer.close(linger=0)
         if broker.program.process.poll() is None:
             try:  # it lives: then it serves
-                with broker.peer("after", timeout=2) as after:
-                    after.publish("core.event.other", {"requester_id": "bhiv_core"}, timeout=2)
+                with broker.peer("after", timeout=15) as after:
+                    after.publish("core.event.other", {"requester_id": "bhiv_core"}, timeout=15)
                 continue
             except (TimeoutError, AssertionError):
                 assert broker.program.process.poll() is not None, f"it hangs after {start}"
@@ -80,10 +80,13 @@ def test_a_service_without_memory_applies_nothing_by_halves(bhiv, tmp_path, faul
         load = Publisher(system.ingress, system.egress, count=10**9, window=20)
         load.start()
         for _ in range(60 if long else 4):
-            pid = system.restarted(part, 0)
-            page.only_pid = pid
             page.arm(MALLOC, FAIL, start=dice.randrange(1, 400), count=1)
-            eventually(lambda: page.failed, 60, 0.005, "a failure")
+
+            def fails():
+                page.only_pid = system.restarted(part, 0)  # whoever is the part by now
+                return page.failed
+
+            eventually(fails, 60, 0.005, "a failure")
             page.clear()
             before = len(load.acked)
             eventually(lambda before=before: load.error or len(load.acked) > before + 50)

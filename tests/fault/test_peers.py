@@ -87,7 +87,8 @@ def test_answers_to_peers_that_have_gone_are_counted_and_leak_nothing(bhiv, tmp_
         for number in range(8):
             for n in range(count):
                 peer.send(TOPIC, BODY, ack=True, reply_to=f"_inbox.gone{number}.{n}")
-            ack_of(peer, TOPIC, BODY)
+                if n % 200 == 199:
+                    ack_of(peer, TOPIC, BODY)  # a disk that is slow for a moment lets none gather
             used.append(memory(broker.program.pid))
         assert stats_of(peer)["orphans"] == 8 * count
         assert used[-1] < max(used[:4]) + (1 << 20), used
@@ -332,6 +333,7 @@ def test_an_inbox_of_another_is_not_for_hearing(bhiv, tmp_path):
         ack_of(owner, TOPIC, BODY)
         say(owner, "$bus.stats", {})
         heard = []
+        assert spy.poll(10_000)
         while spy.poll(200):
             heard.append(spy.recv_multipart()[0])
         assert heard == [TOPIC.encode()]

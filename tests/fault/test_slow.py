@@ -245,7 +245,7 @@ def test_an_inbox_that_is_not_read_is_cut_before_it_costs_much(bhiv, tmp_path):
                 slowest = max(slowest, time.monotonic() - begun)
                 assert len(page["records"]) == 1
                 peak = max(peak, memory(broker.program.pid))
-        eventually(lambda: stats_of(quick)["connections_clogged"] == 1, what="the cut")
+        eventually(lambda: stats_of(quick)["connections_clogged"] >= 1, what="the cut")
         stats = stats_of(quick)
         print(f"peak {peak >> 20} MiB, slowest {slowest:.3f} s, refused {stats['refused']}")
         assert peak < HELD_MEMORY_MAX and slowest < 2
@@ -287,12 +287,15 @@ def test_large_messages_to_who_does_not_read_are_bounded_in_bytes(bhiv, tmp_path
         before = stats_of(peer)["subscriptions"]
         lazy = [stop_reading(peer, broker.egress, b"live.", b"core.") for _ in range(3)]
         held_back(peer, before + 6)
-        peak = 0
+        peak, idents = 0, []
         for n in range(3000):
             peer.send("live.big", {"n": n, "x": "y" * 200_000})
-            if n % 20 == 0:
-                peer.publish("core.event.small", {"requester_id": "bhiv_core", "n": n})
+            if n % 20 == 0:  # nothing waits for the disk: who is cut for the time it takes drops nothing
+                idents.append(peer.send("core.event.small", {"requester_id": "bhiv_core", "n": n}, ack=True,
+                                        reply_to=peer.inbox))
                 peak = max(peak, memory(broker.program.pid))
+        for ident in idents:
+            assert peer.answer(ident, 60)[0]["status"] == "success"
         eventually(lambda: stats_of(peer)["connections_clogged"] >= 3, what="the cuts")
         stats = stats_of(peer)
         print(f"peak {peak >> 20} MiB, {stats['held_dropped']} dropped")

@@ -159,7 +159,7 @@ def test_killing_the_executor_at_random_does_nothing_twice_and_loses_nothing(bhi
                 settled(system)
                 interrupted = check(system, crowd, smtp, whatsapp, ai)
                 print("interrupted", interrupted, "of", count)
-                assert interrupted < count / 2
+                assert interrupted < count * 5 // 6, "nothing was ever finished"
             finally:
                 assert executor.stop() == 0
 
